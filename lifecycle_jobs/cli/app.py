@@ -1,0 +1,92 @@
+"""All commands, and what their exit codes mean.
+
+0 done; 1 done with failures, or stopped midway; 2 usage or configuration: nothing was done; 3 another run holds the
+lease; 4 a gap is suspected; 130 interrupted by hand.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lifecycle_jobs import __version__
+from lifecycle_jobs.cli import data, days, mail, review
+from lifecycle_jobs.cli.output import complain
+from lifecycle_jobs.cli.setting import config_before_command
+from lifecycle_jobs.errors import GapSuspected, LeaseHeld, LeaseLost, LifecycleError, RunStopped
+
+app = typer.Typer(
+    name="lifecycle-jobs",
+    help="The daily life of paid mailboxes: warn, renew, suspend, delete, and write to the holders.",
+    epilog="Exit codes: 0 done, 1 done with failures, 2 usage or configuration, 3 another run is under way, "
+    "4 a gap is suspected.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(days.run)
+app.command("replay")(days.replay)
+app.command("status")(review.status)
+app.command("deliver")(mail.deliver)
+app.command("preview")(mail.preview)
+app.command("import")(data.import_files)
+app.command("export")(data.export_files)
+app.add_typer(data.db, name="db")
+app.add_typer(mail.templates, name="templates")
+app.add_typer(review.parked, name="parked")
+app.add_typer(review.deletions, name="deletions")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lifecycle-jobs {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="Configuration file with what differs from the defaults.", show_default=False),
+    ] = None,
+    _wants_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    config_before_command.set(config)
+
+
+def main() -> None:
+    """Run the command that was typed; never a traceback for what is not a fault of the program."""
+    try:
+        app()
+    except LifecycleError as error:
+        complain(str(error))
+        sys.exit(_code(error))
+    except Exception as error:
+        sentence = _database_trouble(error)
+        if sentence is None:
+            raise
+        complain(sentence)
+        sys.exit(2)
+
+
+def _code(error: LifecycleError) -> int:
+    if isinstance(error, (LeaseHeld, LeaseLost)):
+        return 3
+    if isinstance(error, RunStopped):
+        return 1
+    return 4 if isinstance(error, GapSuspected) else 2
+
+
+def _database_trouble(error: Exception) -> str | None:
+    """A database that cannot be reached or written to is the operator's to mend, and needs no traceback."""
+    from sqlalchemy.exc import InterfaceError, OperationalError
+
+    if not isinstance(error, (OperationalError, InterfaceError)):
+        return None
+    lines = str(error.orig).strip().splitlines()
+    return f"The database does not work: {lines[0] if lines else 'no reason given'}. Check database.url."

@@ -1,0 +1,107 @@
+"""`import`, `export` and `db`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lifecycle_jobs.cli.output import complain, counts, error_console, print_json, progress_bar, say
+from lifecycle_jobs.cli.setting import Config, Json, open_office
+
+db = typer.Typer(help="The database itself.", no_args_is_help=True)
+
+
+def import_files(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with the CSV files.")],
+    config: Config = None,
+    json: Json = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Also change status, expiry, credit and tax id of rows that exist.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, change nothing.")] = False,
+) -> None:
+    """Read customers.csv, payment_methods.csv, boxes.csv and addons.csv: all of it or nothing."""
+    from lifecycle_jobs import lease
+    from lifecycle_jobs.db.transfer.load import import_directory
+
+    with open_office(config) as office:
+        settings = office.settings
+        with lease.hold(office.store, "run", settings.lease.seconds) as held, progress_bar() as progress:
+            report = import_directory(
+                office.store.fenced(held),
+                settings.catalog(),
+                directory,
+                overwrite=overwrite,
+                dry_run=dry_run,
+                today=office.today,
+                progress=progress,
+            )
+        if json:
+            print_json(asdict(report))
+            return
+        for file in report.files:
+            done = {"new": file.created, "changed": file.changed, "left as they are without --overwrite": file.kept}
+            say(f"{file.name}: {file.rows:,} rows" + (f" ({counts(done)})" if counts(done) else ", nothing new"))
+        if dry_run:
+            say("A dry run: nothing was changed.")
+
+
+def export_files(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write the CSV files to.")],
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Write the nine CSV files: the four that `import` reads, and the books."""
+    from lifecycle_jobs.db.transfer.unload import export_directory
+    from lifecycle_jobs.mail.identity import message_id
+
+    with open_office(config) as office:
+        domain = office.settings.mail.message_id_domain
+        with progress_bar() as progress:
+            report = export_directory(
+                office.store, directory, message_id_of=lambda key: message_id(key, domain), progress=progress
+            )
+        if json:
+            print_json(asdict(report))
+        else:
+            say("Exported: " + counts(report.rows))
+        if report.unresolved_charges:
+            complain(
+                f"{report.unresolved_charges} charges are unresolved. They are not in the input files: "
+                "move a database with `db copy`, not with these."
+            )
+
+
+@db.command("upgrade")
+def upgrade(config: Config = None) -> None:
+    """Create the tables, or bring them to this version of the program."""
+    from lifecycle_jobs.db.schema import upgrade as upgrade_schema
+
+    with open_office(config, ready=False) as office:
+        say(f"The database is at version {upgrade_schema(office.store)}.")
+
+
+@db.command("copy")
+def copy(
+    to: Annotated[str, typer.Option("--to", metavar="URL", help="The empty database to copy everything to.")],
+    config: Config = None,
+) -> None:
+    """Copy the whole database with its history, SQLite to PostgreSQL or back."""
+    from lifecycle_jobs import lease
+    from lifecycle_jobs.db.schema import upgrade as upgrade_schema
+    from lifecycle_jobs.db.session import open_store
+    from lifecycle_jobs.db.transfer.copy import copy_database
+
+    with open_office(config) as office:
+        target = open_store(to)
+        try:
+            upgrade_schema(target)
+            with lease.hold(office.store, "run", office.settings.lease.seconds), progress_bar() as progress:
+                rows = copy_database(office.store, target, progress=progress)
+        finally:
+            target.engine.dispose()
+        say("Copied: " + counts(rows))
+        error_console.print("The program still uses the database in database.url; change it to switch.")

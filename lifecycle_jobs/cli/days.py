@@ -1,0 +1,194 @@
+"""`run` and `replay`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lifecycle_jobs.cli.output import complain, console, counts, print_json, progress_bar, say, table
+from lifecycle_jobs.cli.setting import By, Config, Json, Office, Why, open_office, parse_date
+from lifecycle_jobs.errors import Refused
+
+if TYPE_CHECKING:
+    from lifecycle_jobs.day import DayReport, Wish
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Write, charge and mail nothing; print what would happen.")]
+Again = Annotated[bool, typer.Option("--again", help="Look for everything once more on a completed date.")]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since", metavar="DATE", help="Send milestones after this date (instead of the last completed run)."
+    ),
+]
+Approve = Annotated[
+    int | None,
+    typer.Option("--approve-deletions", metavar="N", min=1, help="Let exactly N boxes be deleted in this run."),
+]
+AllowFuture = Annotated[bool, typer.Option("--allow-future", help="Run a date in the future although mail leaves.")]
+_SHOWN = 50
+
+
+def run(
+    config: Config = None,
+    json: Json = False,
+    dry_run: DryRun = False,
+    again: Again = False,
+    since: Since = None,
+    approve_deletions: Approve = None,
+    accept_gap: Annotated[
+        bool, typer.Option("--accept-gap", help="Go on although the last completed run is too far away.")
+    ] = False,
+    by: By = None,
+    why: Why = None,
+) -> None:
+    """Do today's business date: reconcile, renew, suspend, delete, warn, and write to the holders."""
+    from lifecycle_jobs.day import check_gap
+
+    with open_office(config) as office:
+        wish = _wish(since, again=again, approve_deletions=approve_deletions)
+        if not dry_run:
+            check_gap(office.store, office.settings, office.operator(by, why), accepted=accept_gap)
+        _do(office, [office.today], wish, dry_run=dry_run, json=json, by=by, why=why)
+
+
+def replay(
+    day: Annotated[str, typer.Argument(metavar="DATE", help="The business date, as 2027-03-31.")],
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="DATE", help="Do every date from DATE to this one, in order.")
+    ] = None,
+    config: Config = None,
+    json: Json = False,
+    dry_run: DryRun = False,
+    again: Again = False,
+    since: Since = None,
+    approve_deletions: Approve = None,
+    allow_future: AllowFuture = False,
+    by: By = None,
+    why: Why = None,
+) -> None:
+    """Do a given business date, or several in order."""
+    from lifecycle_jobs.day import check_date
+
+    with open_office(config) as office:
+        first = parse_date(day)
+        last = first if until is None else parse_date(until)
+        if last < first:
+            message = f"--until {last} lies before {first}."
+            raise Refused(message)
+        if not dry_run:
+            check_date(office.settings, last, office.today, allow_future=allow_future)
+        wish = _wish(since, again=again, approve_deletions=approve_deletions)
+        _do(office, _dates(first, last), wish, dry_run=dry_run, json=json, by=by, why=why)
+
+
+def _dates(first: date, last: date) -> Iterator[date]:
+    return (first + timedelta(days=number) for number in range((last - first).days + 1))
+
+
+def _wish(since: str | None, *, again: bool, approve_deletions: int | None) -> Wish:
+    from lifecycle_jobs.day import Wish
+
+    return Wish(since=None if since is None else parse_date(since), again=again, approve_deletions=approve_deletions)
+
+
+def _do(
+    office: Office,
+    dates: Any,
+    wish: Wish,
+    *,
+    dry_run: bool,
+    json: bool,
+    by: str | None,
+    why: str | None,
+) -> None:
+    from lifecycle_jobs.day import Wish, rehearse_day, run_day
+
+    operator = office.operator(by, why)
+    reports: list[DayReport] = []
+    for on in dates:
+        try:
+            with progress_bar() as progress:
+                do = rehearse_day if dry_run else run_day
+                report = do(office.store, office.settings, on, operator, wish, progress)
+        except KeyboardInterrupt:
+            complain("Interrupted. What was committed stays done; the same command continues.")
+            raise typer.Exit(130) from None
+        reports.append(report)
+        # What was asked for beyond the date was meant for the first one: after it, W follows from the run before.
+        wish = Wish(again=wish.again)
+        if not json:
+            show(report)
+    if json:
+        documents = [as_dict(report) for report in reports]
+        print_json(documents[0] if len(documents) == 1 else documents)
+    if any(report.failures for report in reports):
+        raise typer.Exit(1)
+
+
+def as_dict(report: DayReport) -> dict[str, Any]:
+    """A run for `--json`."""
+    return {
+        "date": report.on,
+        "pass": report.run_pass,
+        "nothing_to_do": report.run_pass is None,
+        "jobs": [
+            {
+                "job": job.job,
+                "done": job.done,
+                "skipped": job.skipped,
+                "parked": job.parked,
+                "refused": job.refused,
+                "seconds": round(job.seconds, 3),
+            }
+            for job in report.jobs
+        ],
+        "messages": {
+            "composed": report.queued,
+            "sent": report.delivery.sent,
+            "moot": report.delivery.moot,
+            "failed": report.delivery.failed,
+            "parked": report.delivery.parked,
+            "deferred": report.delivery.deferred,
+            "seconds": {"compose": round(report.compose_seconds, 3), "deliver": round(report.delivery_seconds, 3)},
+        },
+        "unresolved_charges": report.unresolved_charges,
+        "failures": report.failures,
+        "seconds": round(report.seconds, 3),
+        **({} if report.would_do is None else {"would_do": report.would_do}),
+    }
+
+
+def show(report: DayReport) -> None:
+    """A run for a person: the table of the day, then what needs attention."""
+    if report.run_pass is None:
+        say(f"{report.on} is completed already: nothing to do. (--again looks for everything once more.)")
+        return
+    rehearsed = report.would_do is not None
+    title = f"{report.on}: what would happen" if rehearsed else f"{report.on}"
+    if report.run_pass > 1:
+        title += f" (pass {report.run_pass})"
+    rows = [
+        (job.job, counts(job.done, "\n"), counts(job.skipped, "\n"), job.parked or "", f"{job.seconds:.1f}")
+        for job in report.jobs
+    ]
+    mail = report.delivery
+    sent = {"sent": mail.sent, "moot": mail.moot, "failed": mail.failed, "deferred": mail.deferred}
+    rows.append(
+        ("messages", counts({"composed": report.queued} | sent, "\n"), "", mail.parked or "", _mail_seconds(report))
+    )
+    columns = ("job", "done", "left alone, and why", "parked", "seconds")
+    table(title, columns, rows, right=("parked", "seconds"))
+    for action in (report.would_do or [])[:_SHOWN]:
+        say(f"  would: {action['what']}  {action['address']}  (term to {action['term_expires_on']})")
+    if len(report.would_do or []) > _SHOWN:
+        say(f"  … and {len(report.would_do or []) - _SHOWN:,} more; all of them with --json")
+    for failure in report.failures:
+        complain(f"! {failure}")
+    console.file.flush()
+
+
+def _mail_seconds(report: DayReport) -> str:
+    return f"{report.compose_seconds + report.delivery_seconds:.1f}"

@@ -1,0 +1,73 @@
+"""`deliver`, `preview` and `templates check`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, TypeVar
+
+import typer
+
+from lifecycle_jobs.cli.output import complain, counts, print_json, progress_bar, say
+from lifecycle_jobs.cli.setting import Config, Json, open_office, read_settings
+from lifecycle_jobs.errors import Refused
+
+Word = TypeVar("Word", bound=str)
+
+templates = typer.Typer(help="The texts of the messages.", no_args_is_help=True)
+
+
+def deliver(config: Config = None, json: Json = False) -> None:
+    """Deliver the messages that are waiting."""
+    from dataclasses import asdict
+
+    from lifecycle_jobs.day import deliver_now
+
+    with open_office(config) as office:
+        with progress_bar() as progress:
+            report = deliver_now(office.store, office.settings, office.today, progress)
+        if json:
+            print_json(asdict(report))
+        else:
+            say(counts({k: v for k, v in asdict(report).items() if isinstance(v, int)}) or "No messages are waiting.")
+        if report.stopped:
+            complain(f"Delivery stopped early: {report.stopped}. The rest stays queued.")
+        if report.stopped or report.parked:
+            raise typer.Exit(1)
+
+
+def preview(
+    message: Annotated[str, typer.Argument(help="The message, e.g. box.expiry_alert. Without the right name: a list.")],
+    locale: Annotated[str, typer.Option("--locale", help="it or en.")] = "it",
+    part: Annotated[str, typer.Option("--part", help="html, text or subject.")] = "html",
+    config: Config = None,
+) -> None:
+    """Write a message, made from its sample, to standard output."""
+    from lifecycle_jobs.mail.contents import LOCALES, MESSAGE_KINDS
+    from lifecycle_jobs.mail.render import PART_FILES, Renderer
+
+    kind = _one_of("message", message, {kind.split(".")[1]: kind for kind in MESSAGE_KINDS})
+    language = _one_of("locale", locale, {known: known for known in LOCALES})
+    wanted = _one_of("part", part, {known: known for known in PART_FILES})
+    typer.echo(Renderer(read_settings(config).templates.directory).preview(kind, language, wanted))
+
+
+def _one_of(what: str, typed: str, known: Mapping[str, Word]) -> Word:
+    """The word that was meant, by its short or its full name."""
+    for name, word in known.items():
+        if typed in {name, word}:
+            return word
+    sentence = f"There is no {what} {typed!r}. Known: {', '.join(known.values())}."
+    raise Refused(sentence)
+
+
+@templates.command("check")
+def check(config: Config = None) -> None:
+    """Render every message, in every language and part, from its sample."""
+    from lifecycle_jobs.mail.render import Renderer
+
+    problems = Renderer(read_settings(config).templates.directory).check()
+    for problem in problems:
+        complain(str(problem))
+    if problems:
+        raise typer.Exit(2)
+    say("All templates are in order.")

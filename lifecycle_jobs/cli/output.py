@@ -1,0 +1,81 @@
+"""What people and machines are shown: tables on a terminal, JSON where asked, complaints on standard error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from lifecycle_jobs.jobs.task import Progress as Advance
+
+console = Console()
+error_console = Console(stderr=True)
+
+
+def complain(sentence: str) -> None:
+    """Tell what is wrong, in the one place where it does not disturb what a machine reads."""
+    error_console.print(Text(sentence, style="red"), soft_wrap=True)
+
+
+def say(sentence: str, style: str = "") -> None:
+    """Tell a person something; the text is shown as it is, whatever it contains."""
+    console.print(Text(sentence, style=style), soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_as_text))
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
+    """A table; the columns named in `right` hold numbers."""
+    shown = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for column in columns:
+        shown.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*[Text("" if cell is None else str(cell)) for cell in row])
+    console.print(shown)
+
+
+def counts(values: Mapping[str, int], between: str = ", ") -> str:
+    """`box.renewed 3, charge.declined 1`; in a table's cell, one below the other."""
+    return between.join(f"{name} {number:,}" for name, number in values.items() if number)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Advance]:
+    """Shows how far long work has come, on a terminal only."""
+    if not error_console.is_terminal:
+        yield lambda _name, _rows: None
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=error_console, transient=True) as bar:
+        known: dict[str, Any] = {}
+
+        def advance(name: str, rows: int) -> None:
+            if name not in known:
+                known[name] = bar.add_task(name, total=None)
+            bar.advance(known[name], rows)
+
+        yield advance
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, (date, datetime)):
+        return value.isoformat()
+    message = f"{type(value).__name__} has no JSON form"
+    raise TypeError(message)

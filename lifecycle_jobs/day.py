@@ -1,0 +1,355 @@
+"""THE day: which jobs run, in which order, and what happens around them (SPEC §3 and §5).
+
+Start here to find a rule: each job is a file in `lifecycle_jobs.jobs` whose docstring states the rule.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from lifecycle_jobs import lease, runs
+from lifecycle_jobs.db.conditions import unresolved
+from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.db.tables import boxes, charges, events
+from lifecycle_jobs.errors import ConfigurationError, GapSuspected, LeaseHeld, Refused, RunStopped
+from lifecycle_jobs.jobs import auto_renew, delete, reconcile_charges, renew_addons, send_alerts, suspend
+from lifecycle_jobs.jobs.task import Progress, Task, in_halves
+from lifecycle_jobs.mail.compose import compose
+from lifecycle_jobs.mail.outbox import DeliveryReport, deliver, retry_parked
+from lifecycle_jobs.operators import Operator, accept_gap, approve_number
+from lifecycle_jobs.payments.collect import Collector
+from lifecycle_jobs.payments.gateway import Gateway
+from lifecycle_jobs.payments.sandbox import SandboxGateway
+from lifecycle_jobs.runs import JobReport, Run
+from lifecycle_jobs.settings import Settings
+
+log = structlog.get_logger()
+
+JOBS: Sequence[tuple[str, str]] = (
+    (reconcile_charges.NAME, "first: whoever has paid without our knowing it must not be charged, warned or suspended"),
+    (auto_renew.NAME, "before add-ons and suspension: a renewal decides both"),
+    (renew_addons.NAME, "renewals of boxes come first when credit is short; what is renewed is not written off"),
+    (suspend.NAME, "only what nobody could renew today"),
+    (delete.NAME, "after suspension, which sets suspended_on to today: nothing is suspended and deleted in one run"),
+    (send_alerts.NAME, "last: it tells how things stand now, and stays silent to who was told of a decline"),
+)
+"""The order of the day, and why each job stands where it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a run was asked for beyond its date."""
+
+    since: date | None = None
+    again: bool = False
+    take_up: bool = False
+    approve_deletions: int | None = None
+
+
+@dataclass(slots=True)
+class DayReport:
+    """What a run did. `run_pass` is none if there was nothing to do."""
+
+    on: date
+    run_pass: int | None = None
+    jobs: list[JobReport] = field(default_factory=list)
+    queued: int = 0
+    delivery: DeliveryReport = field(default_factory=DeliveryReport)
+    unresolved_charges: int = 0
+    failures: list[str] = field(default_factory=list)
+    would_do: list[dict[str, Any]] | None = None
+    compose_seconds: float = 0.0
+    delivery_seconds: float = 0.0
+    seconds: float = 0.0
+
+
+def check_date(settings: Settings, on: date, today: date, *, allow_future: bool) -> None:
+    """Refuse a date in the future, unless nothing can leave the machine (SPEC §5). Raises Refused."""
+    harmless = settings.gateway.kind == "sandbox" and settings.mail.transport == "files"
+    if on > today and not (harmless or allow_future):
+        message = (
+            f"{on} is in the future (today is {today}): holders would be charged and written to before their time. "
+            "If you mean it, add --allow-future; to only look, --dry-run."
+        )
+        raise Refused(message)
+
+
+def check_gap(store: Store, settings: Settings, operator: Operator, *, accepted: bool) -> None:
+    """Raise GapSuspected unless today follows on the last completed run, or a person has accepted the gap."""
+    with store.read() as connection:
+        latest = runs.latest_completed(connection)
+    if latest is None or timedelta(0) <= operator.on - latest <= timedelta(days=settings.business.max_catch_up_days):
+        return
+    if accepted:
+        accept_gap(store, operator, latest)
+        return
+    where = "in the future" if latest > operator.on else f"{(operator.on - latest).days} days back"
+    message = (
+        f"Nothing was done: the last completed run is that of {latest}, {where}. Was a backup restored, or is the "
+        "clock wrong? Holders may have paid or been charged meanwhile. If all is right, add --accept-gap."
+    )
+    raise GapSuspected(message)
+
+
+def run_day(
+    store: Store, settings: Settings, on: date, operator: Operator, wish: Wish, progress: Progress
+) -> DayReport:
+    """Do the day, or what is left of it. Raises LeaseHeld if another run is under way."""
+    started = time.perf_counter()
+    with lease.hold(store, "run", settings.lease.seconds) as held:
+        fenced = store.fenced(held)
+        if wish.approve_deletions is not None:
+            approve_number(fenced, operator, on, wish.approve_deletions)
+        try:
+            report = _do(fenced, settings, open_gateway(settings), on, wish, progress)
+        except (OperationalError, InterfaceError) as error:
+            message = (
+                f"The run of {on} stopped: the database does not work ({runs.describe(error)}). "
+                "What was committed stays done; run the date again to continue."
+            )
+            raise RunStopped(message) from error
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+def rehearse_day(
+    store: Store, settings: Settings, on: date, operator: Operator, wish: Wish, progress: Progress
+) -> DayReport:
+    """What `run_day` would do, by the same code, with everything rolled back at the end and nobody called or mailed.
+
+    While it lasts it holds what it writes, so it is refused (LeaseHeld) while a run is under way.
+    """
+    started = time.perf_counter()
+    with store.read() as connection:
+        under_way = lease.holder(connection, "run")
+        last_charge = connection.scalar(select(func.max(charges.c.id))) or 0
+    if under_way is not None:
+        message = f"A run is under way (process {under_way.pid}); a dry run would stand in its way. Try again later."
+        raise LeaseHeld(message)
+    with store.rehearse() as rehearsal:
+        if wish.approve_deletions is not None:
+            approve_number(rehearsal, operator, on, wish.approve_deletions)
+        report = _do(rehearsal, settings, open_gateway(settings).rehearse(), on, wish, progress)
+        with rehearsal.read() as connection:
+            report.would_do = [] if report.run_pass is None else _happened(connection, on, report.run_pass, last_charge)
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+def open_gateway(settings: Settings) -> Gateway:
+    """The gateway that is configured."""
+    return SandboxGateway(settings.sandbox.journal)
+
+
+def _do(store: Store, settings: Settings, gateway: Gateway, on: date, wish: Wish, progress: Progress) -> DayReport:
+    _check_plans(store, settings)
+    report = DayReport(on)
+    run = runs.begin(store, on, since=wish.since, again=wish.again, take_up=wish.take_up)
+    if run is None:
+        return report
+    report.run_pass = run.run_pass
+    with structlog.contextvars.bound_contextvars(business_date=on.isoformat(), run_pass=run.run_pass):
+        retry_parked(store)
+        approved = wish.approve_deletions is not None
+        report.jobs = _do_jobs(store, settings, gateway, run, progress, approved=approved)
+        started = time.perf_counter()
+        report.queued = _compose_all(store, settings, run, progress)
+        composed = time.perf_counter()
+        report.delivery = _deliver(store, settings, on, progress)
+        report.compose_seconds = composed - started
+        report.delivery_seconds = time.perf_counter() - composed
+        with store.read() as connection:
+            report.unresolved_charges = (
+                connection.scalar(select(func.count()).select_from(charges).where(unresolved)) or 0
+            )
+        report.failures = _failures(store, report)
+        runs.finish(store, run, len(report.failures))
+        log.info("run_finished", failures=len(report.failures), messages=report.delivery.sent)
+    return report
+
+
+def _do_jobs(
+    store: Store, settings: Settings, gateway: Gateway, run: Run, progress: Progress, *, approved: bool
+) -> list[JobReport]:
+    """`approved`: a number of deletions was approved just now, so a refusal before an interruption is void."""
+    work = _work(settings, gateway)
+    with store.read() as connection:
+        finished = runs.finished_jobs(connection, run)
+    reports = []
+    for name, _ in JOBS:
+        task = Task(name, store, run, settings.catalog(), settings.database.chunk_size, progress)
+        if name in finished and not (finished[name].refused and approved):
+            if name == reconcile_charges.NAME and auto_renew.NAME not in finished:
+                # Only then can a charge have been cut off; later its event would come too late for its message.
+                collector = _collector(task, settings, gateway)
+                reconcile_charges.resume(task, collector, resend_within=_resend_within(settings))
+            reports.append(finished[name])
+            continue
+        started = time.perf_counter()
+        runs.job_began(store, run, name)
+        progress(name, 0)
+        report = work[name](task)
+        with store.read() as connection:
+            report.done = runs.events_by_kind(connection, run, name) | report.done
+        report.seconds = time.perf_counter() - started
+        runs.job_finished(store, run, report)
+        log.info(
+            "job_finished",
+            job=name,
+            done=report.done,
+            skipped=report.skipped,
+            parked=report.parked,
+            seconds=round(report.seconds, 3),
+        )
+        reports.append(report)
+    return reports
+
+
+def _work(settings: Settings, gateway: Gateway) -> dict[str, Callable[[Task], JobReport]]:
+    """Each job with the settings that only it needs."""
+    return {
+        reconcile_charges.NAME: lambda task: reconcile_charges.run(
+            task,
+            _collector(task, settings, gateway),
+            resend_within=_resend_within(settings),
+            report_after=settings.gateway.report_unresolved_after,
+        ),
+        auto_renew.NAME: lambda task: auto_renew.run(
+            task, _collector(task, settings, gateway), settings.gateway.outage_limit
+        ),
+        renew_addons.NAME: renew_addons.run,
+        suspend.NAME: suspend.run,
+        delete.NAME: lambda task: delete.run(task, settings.deletion),
+        send_alerts.NAME: lambda task: send_alerts.run(task, settings.deletion),
+    }
+
+
+def _collector(task: Task, settings: Settings, gateway: Gateway) -> Collector:
+    return Collector(task.store, task.catalog, gateway, task.origin, settings.gateway.key_prefix)
+
+
+def _resend_within(settings: Settings) -> timedelta:
+    return timedelta(hours=settings.gateway.resend_within)
+
+
+def _compose_all(store: Store, settings: Settings, run: Run, progress: Progress) -> int:
+    """Queue the messages of this run, and of earlier ones that never came so far."""
+    with store.read() as connection:
+        interrupted = runs.interrupted_before(connection, run.on)
+        repeated = runs.repeated_dates(connection, run, "compose")
+    progress("compose", 0)
+    queued = 0
+    for run_on in sorted({*repeated, *(each.on for each in interrupted), run.on}):
+        queued += compose(
+            store,
+            run_on,
+            chunk_size=settings.database.chunk_size,
+            in_halves=lambda customers, apply: in_halves(
+                customers,
+                apply,
+                lambda customer, error: runs.park(store, run, "compose", f"customer:{customer}", error, box_id=None),
+            ),
+        )
+    for each in interrupted:
+        runs.supersede(store, each)
+    return queued
+
+
+def _deliver(store: Store, settings: Settings, on: date, progress: Progress) -> DeliveryReport:
+    if store.rehearsing:
+        return DeliveryReport()
+    try:
+        return deliver_now(store, settings, on, progress)
+    except LeaseHeld:
+        return DeliveryReport(stopped="another process is delivering")
+
+
+def deliver_now(store: Store, settings: Settings, on: date, progress: Progress) -> DeliveryReport:
+    """Deliver what is queued. Raises LeaseHeld if another process is at it: two would send everything twice."""
+    done = 0
+
+    def note(handled: int) -> None:
+        nonlocal done
+        progress("deliver", handled - done)
+        done = handled
+
+    progress("deliver", 0)
+    with lease.hold(store, "delivery", settings.lease.seconds) as held:
+        return deliver(store.fenced(held), settings, on=on, progress=note)
+
+
+def _failures(store: Store, report: DayReport) -> list[str]:
+    """Everything about this run that a person must look at; each makes the exit code 1."""
+    found = [failure for job in report.jobs for failure in job.failures]
+    with store.read() as connection:
+        unapplied = connection.scalar(select(func.count()).select_from(charges).where(charges.c.unapplied)) or 0
+        # What was taken up and did not fail again is still `retrying`; finishing the run resolves it.
+        parked = [row for row in runs.open_parked(connection) if row["state"] == "open"]
+    if parked:
+        found.append(f"{len(parked)} rows are parked because they failed. See: lifecycle-jobs status")
+    if unapplied:
+        found.append(f"{unapplied} payments could not be applied to their boxes. See: lifecycle-jobs status")
+    if report.delivery.stopped:
+        found.append(f"Delivery stopped early: {report.delivery.stopped}. Later: lifecycle-jobs deliver")
+    return found
+
+
+def _check_plans(store: Store, settings: Settings) -> None:
+    """Every plan in use must be in the catalogue: without one, a box has no price and no grace period."""
+    last = ""
+    with store.read() as connection:
+        # From one plan to the next by the index: listing distinct plans would read every box.
+        while plan := connection.scalar(
+            select(func.min(boxes.c.plan)).where(boxes.c.status != "deleted", boxes.c.plan > last)
+        ):
+            if plan not in settings.plans:
+                message = f"plans.{plan}: there are boxes of this plan, but it is not in the configuration"
+                raise ConfigurationError(message)
+            last = plan
+
+
+def _happened(connection: Connection, on: date, run_pass: int, last_charge: int) -> list[dict[str, Any]]:
+    """Every event of a pass, and every new charge without one, in the order they were written."""
+    rows = connection.execute(
+        select(events, boxes.c.address)
+        .join(boxes, boxes.c.id == events.c.box_id)
+        .where(events.c.run_on == on, events.c.run_pass == run_pass)
+        .order_by(events.c.id)
+    )
+    happened = [
+        {
+            "job": row.job,
+            "what": row.kind,
+            "address": row.address,
+            "addon_id": row.addon_id,
+            "term_expires_on": row.term_expires_on.isoformat(),
+            "detail": row.detail,
+        }
+        for row in rows
+    ]
+    silent = connection.execute(
+        select(charges, boxes.c.address)
+        .join(boxes, boxes.c.id == charges.c.box_id)
+        .where(charges.c.id > last_charge, charges.c.status.in_(("unknown", "not_attempted")))
+        .order_by(charges.c.id)
+    )
+    happened += [
+        {
+            "job": auto_renew.NAME,
+            "what": f"charge.{row.status}",
+            "address": row.address,
+            "addon_id": None,
+            "term_expires_on": row.term_expires_on.isoformat(),
+            "detail": {"slot": row.slot},
+        }
+        for row in silent
+    ]
+    return happened

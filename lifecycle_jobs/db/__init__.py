@@ -1,0 +1,1 @@
+"""The store: tables, transactions, migrations, and moving data in and out."""

@@ -1,0 +1,161 @@
+"""The few expressions that SQLite and PostgreSQL spell differently. Nowhere else does code ask which one it is on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, Self
+
+from sqlalchemy import ARRAY, BigInteger, Boolean, ColumnElement, Date, Integer, Text, TypeDecorator, literal
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import OperatorType
+from sqlalchemy.types import TypeEngine
+
+from lifecycle_jobs.db.tables import Json
+
+
+class days_later(FunctionElement[date]):  # noqa: N801 -- reads as the SQL function it is
+    """`days_later(day, n)`: the date `n` days after a date; none for none."""
+
+    type = Date()
+    inherit_cache = True
+    name = "days_later"
+
+
+class days_between(FunctionElement[int]):  # noqa: N801 -- reads as the SQL function it is
+    """`days_between(first, last)`: days from the first date to the last."""
+
+    type = Integer()
+    inherit_cache = True
+    name = "days_between"
+
+
+class latest(FunctionElement[date]):  # noqa: N801 -- reads as the SQL function it is
+    """`latest(a, b, …)`: the latest of several dates, none of which may be none (SQLite would answer none)."""
+
+    type = Date()
+    inherit_cache = True
+    name = "latest"
+
+
+class json_object(FunctionElement[Any]):  # noqa: N801 -- reads as the SQL function it is
+    """`json_object(key, value, …)`: a JSON object built on the server. Dates become ISO strings."""
+
+    type = Json
+    inherit_cache = True
+    name = "json_object"
+
+
+class joined(FunctionElement[str]):  # noqa: N801 -- reads as the SQL function it is
+    """`joined(a, b, …)`: texts one after the other. Dates become ISO strings."""
+
+    type = Text()
+    inherit_cache = True
+    name = "joined"
+
+
+def _arguments(element: FunctionElement[Any], compiler: SQLCompiler, **kw: Any) -> list[str]:
+    clauses: list[ColumnElement[Any]] = list(element.clauses)
+    return [compiler.process(clause, **kw) for clause in clauses]
+
+
+@compiles(days_later, "sqlite")
+def _days_later_sqlite(element: days_later, compiler: SQLCompiler, **kw: Any) -> str:
+    day, number = _arguments(element, compiler, **kw)
+    return f"date({day}, ({number}) || ' days')"
+
+
+@compiles(days_later, "postgresql")
+def _days_later_postgresql(element: days_later, compiler: SQLCompiler, **kw: Any) -> str:
+    day, number = _arguments(element, compiler, **kw)
+    return f"({day} + {number})"
+
+
+@compiles(days_between, "sqlite")
+def _days_between_sqlite(element: days_between, compiler: SQLCompiler, **kw: Any) -> str:
+    first, last = _arguments(element, compiler, **kw)
+    return f"CAST(julianday({last}) - julianday({first}) AS INTEGER)"
+
+
+@compiles(days_between, "postgresql")
+def _days_between_postgresql(element: days_between, compiler: SQLCompiler, **kw: Any) -> str:
+    first, last = _arguments(element, compiler, **kw)
+    return f"({last} - {first})"
+
+
+@compiles(latest, "sqlite")
+def _latest_sqlite(element: latest, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"max({', '.join(_arguments(element, compiler, **kw))})"
+
+
+@compiles(latest, "postgresql")
+def _latest_postgresql(element: latest, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"GREATEST({', '.join(_arguments(element, compiler, **kw))})"
+
+
+@compiles(json_object, "sqlite")
+def _json_object_sqlite(element: json_object, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"json_object({', '.join(_arguments(element, compiler, **kw))})"
+
+
+@compiles(json_object, "postgresql")
+def _json_object_postgresql(element: json_object, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"jsonb_build_object({', '.join(_arguments(element, compiler, **kw))})"
+
+
+@compiles(joined, "sqlite")
+@compiles(joined, "postgresql")
+def _joined(element: joined, compiler: SQLCompiler, **kw: Any) -> str:
+    # concat() would be nicer; SQLite has it only since 3.44.
+    return "(" + " || ".join(f"CAST({text} AS TEXT)" for text in _arguments(element, compiler, **kw)) + ")"
+
+
+class among(FunctionElement[bool]):  # noqa: N801 -- reads as the SQL condition it is
+    """`among(column, values)`: whether the column is one of many values, sent as one parameter."""
+
+    type = Boolean()
+    inherit_cache = True
+    name = "among"
+
+    def __init__(self, column: ColumnElement[Any], values: Sequence[int] | Sequence[str]) -> None:
+        text_or_number = Text() if isinstance(column.type, Text) else BigInteger()
+        super().__init__(column, literal(list(values), _ManyValues(text_or_number)))
+
+    def self_group(self, against: OperatorType | None = None) -> Self:  # noqa: ARG002 -- SQLAlchemy's
+        """Stands alone: SQLAlchemy would write `… = 1` on SQLite, which hides the index."""
+        return self
+
+
+class _ManyValues(TypeDecorator[Sequence[Any]]):
+    """A list as one parameter: an array on PostgreSQL, JSON text on SQLite, which has no arrays."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, item: TypeEngine[Any]) -> None:
+        super().__init__()
+        self.item = item
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(ARRAY(self.item))
+        return dialect.type_descriptor(Text())
+
+    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
+        return value if dialect.name == "postgresql" or value is None else json.dumps(value)
+
+
+@compiles(among, "sqlite")
+def _among_sqlite(element: among, compiler: SQLCompiler, **kw: Any) -> str:
+    column, values = _arguments(element, compiler, **kw)
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 -- both are compiled SQL
+
+
+@compiles(among, "postgresql")
+def _among_postgresql(element: among, compiler: SQLCompiler, **kw: Any) -> str:
+    column, values = _arguments(element, compiler, **kw)
+    return f"{column} = ANY({values})"

@@ -1,0 +1,138 @@
+"""Connections and transactions, the same on SQLite and PostgreSQL.
+
+Two kinds of transaction: `read`, and `write`, which takes SQLite's write lock at its start (so that what was read
+in it cannot have changed when it writes) and checks the fence. A write is durable unless said otherwise: a charge
+that was intended must survive a power cut, or the next run would not know that it has to ask the gateway.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
+
+from lifecycle_jobs.errors import ConfigurationError
+
+_SQLITE_BUSY_SECONDS = 60
+
+
+class Fence(Protocol):
+    """Proof that this process may write."""
+
+    def check(self, connection: Connection) -> None:
+        """Raise LeaseLost unless the lease is still ours, and keep it so until the transaction ends."""
+
+
+class Store:
+    """A database, and the right to write to it."""
+
+    def __init__(self, engine: Engine, *, fence: Fence | None = None, within: Connection | None = None) -> None:
+        self.engine = engine
+        self._fence = fence
+        self._within = within
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self.engine.dialect.name
+
+    @property
+    def rehearsing(self) -> bool:
+        """Whether everything written here is going to be rolled back."""
+        return self._within is not None
+
+    def fenced(self, fence: Fence) -> Store:
+        """The same database, each write of which first checks the fence."""
+        return Store(self.engine, fence=fence, within=self._within)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads."""
+        if self._within is not None:
+            yield self._within
+            return
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self, *, durable: bool = True) -> Iterator[Connection]:
+        """A transaction that is committed at the end of the block, or rolled back by an exception.
+
+        `durable=False` is for what may be lost in a power cut (never in a mere crash of the process) because it
+        would only be done again.
+        """
+        if self._within is not None:
+            with self._within.begin_nested():
+                yield self._within
+            return
+        options = {"lifecycle_write": True, "lifecycle_durable": durable}
+        with self.engine.connect().execution_options(**options) as connection, connection.begin():
+            if self._fence is not None:
+                self._fence.check(connection)
+            yield connection
+
+    @contextmanager
+    def rehearse(self) -> Iterator[Store]:
+        """A store on which everything works and nothing lasts: one transaction, rolled back at the end."""
+        with self.engine.connect().execution_options(lifecycle_write=True) as connection:
+            transaction = connection.begin()
+            try:
+                yield Store(self.engine, within=connection)
+            finally:
+                transaction.rollback()
+
+
+def database_url(url: str) -> URL:
+    """The URL with the driver this program uses; raises ConfigurationError for a database it does not know."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        message = "database.url: not a database URL (sqlite:///FILE or postgresql://HOST/NAME)"
+        raise ConfigurationError(message) from error
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return parsed.set(drivername="sqlite")
+    if backend in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    message = f"database.url: {backend} is not supported; use sqlite:///FILE or postgresql://HOST/NAME"
+    raise ConfigurationError(message)
+
+
+def open_store(url: str) -> Store:
+    """The store behind a URL. Nothing is connected yet."""
+    parsed = database_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(parsed, connect_args={"timeout": _SQLITE_BUSY_SECONDS})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        # Intents must survive a power cut even where the server was tuned to forget them.
+        engine = create_engine(parsed, connect_args={"options": "-c synchronous_commit=on -c timezone=UTC"})
+        event.listen(engine, "begin", _begin_postgresql)
+    return Store(engine)
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # the driver must not begin transactions on its own: we choose the kind
+    for pragma in ("journal_mode = WAL", "foreign_keys = ON", "wal_autocheckpoint = 65536", "cache_size = -65536"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    options: dict[str, Any] = dict(connection.get_execution_options())
+    if not options.get("lifecycle_write"):
+        connection.exec_driver_sql("BEGIN")
+        return
+    level = "FULL" if options.get("lifecycle_durable", True) else "NORMAL"
+    connection.exec_driver_sql(f"PRAGMA synchronous = {level}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if not connection.get_execution_options().get("lifecycle_durable", True):
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")

@@ -1,0 +1,95 @@
+"""The append-only history: what happened to whom, on which business date, and why (SPEC §2, event)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, insert, literal, select
+
+from lifecycle_jobs.db.tables import boxes, events
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an event comes from: a job of a run, or a person (`actor`, with `why`)."""
+
+    occurred_on: date
+    run_on: date | None = None
+    run_pass: int | None = None
+    job: str | None = None
+    actor: str | None = None
+    why: str | None = None
+
+
+def record(
+    connection: Connection,
+    origin: Origin,
+    kind: str,
+    *,
+    box_id: int | None = None,
+    addon_id: str | None = None,
+    customer_id: str | None = None,
+    term_expires_on: date | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """Append one event. Amounts in `detail` are decimal euros, dates ISO."""
+    connection.execute(
+        insert(events).values(
+            **_origin_values(origin),
+            kind=kind,
+            box_id=box_id,
+            addon_id=addon_id,
+            customer_id=customer_id,
+            term_expires_on=term_expires_on,
+            detail=dict(detail or {}),
+        )
+    )
+
+
+def record_for_boxes(
+    connection: Connection,
+    origin: Origin,
+    kind: str,
+    chosen: ColumnElement[bool],
+    *,
+    detail: ColumnElement[Any],
+    milestone: int | None = None,
+) -> None:
+    """Append one event for each chosen box, on the server, in the order of E and address."""
+    values: dict[str, ColumnElement[Any]] = {
+        name: literal(value, events.c[name].type) for name, value in _origin_values(origin).items()
+    }
+    values |= {
+        "kind": literal(kind, events.c.kind.type),
+        "box_id": boxes.c.id,
+        "customer_id": boxes.c.customer_id,
+        "term_expires_on": boxes.c.expires_on,
+        "milestone": literal(milestone, events.c.milestone.type),
+        "detail": detail,
+    }
+    rows: Select[Any] = (
+        select(*[value.label(name) for name, value in values.items()])
+        .where(chosen)
+        .order_by(boxes.c.expires_on, boxes.c.address_key)
+    )
+    connection.execute(insert(events).from_select(list(values), rows))
+
+
+def euros(cents: int) -> str:
+    """An amount as the files and the history write it: 1208 → `12.08`."""
+    sign = "-" if cents < 0 else ""
+    return f"{sign}{abs(cents) // 100}.{abs(cents) % 100:02d}"
+
+
+def _origin_values(origin: Origin) -> dict[str, Any]:
+    return {
+        "occurred_on": origin.occurred_on,
+        "run_on": origin.run_on,
+        "run_pass": origin.run_pass,
+        "job": origin.job,
+        "actor": origin.actor,
+        "why": origin.why,
+    }

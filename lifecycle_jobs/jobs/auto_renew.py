@@ -1,0 +1,200 @@
+"""Renew by itself what the holder wants renewed, charging the stored method (SPEC §3).
+
+A box is due when all of this is true:
+
+- it is active, and the first charge slot (E − 7) has come; it is at most `late_charge_days` after E (only our own
+  downtime leads there; they are fewer than 365, so that the renewed E is never in the past);
+- auto-renew is switched on, the holder has not cancelled, and it is not on hold;
+- it has a payment method, and its plan may be renewed without asking;
+- it has no unresolved charge, and no payment that could not be applied to it;
+- the method was not declined *hard* in this term (expired, stolen, revoked, …): the bank has said not to ask again.
+  One attempt a slot, at most five a term, also keeps within the card networks' limits on repeated attempts;
+- no charge of this term was made for the slot that applies today or a later one. A charge that never reached the bank
+  (`not_attempted`) does not use up its slot while it is at most `outage_grace_days` after E, but is not repeated on the
+  same date. A replaced method (another id or token than the last charge's) is due at once, up to E.
+
+After downtime exactly one attempt is made, for the slot that applies then, not one for each that was missed.
+
+Boxes go by E, then address. The box is read again, with all of this, right before its charge: see
+`lifecycle_jobs.payments.collect`. After `gateway.outage_limit` calls in a row that never reached the gateway, the job
+stops calling; every due box not reached gets a `not_attempted` charge, which protects it from suspension. Renewals
+that need no gateway (agreements, credit, amounts of zero) go on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
+
+from lifecycle_jobs.db.conditions import (
+    Refusals,
+    by_plan,
+    days_from,
+    none_of,
+    of_this_term,
+    unapplied_payment,
+    unresolved_charge,
+)
+from lifecycle_jobs.db.tables import boxes, charges, payment_methods
+from lifecycle_jobs.jobs.eligibility import charging_window, not_eligible
+from lifecycle_jobs.jobs.task import Task, concerns_one_row
+from lifecycle_jobs.payments.collect import Collector
+from lifecycle_jobs.policy import Policy
+from lifecycle_jobs.runs import JobReport
+
+NAME = "auto_renew"
+_AT_A_TIME = 500
+_with_method = boxes.outerjoin(payment_methods, payment_methods.c.payment_method_id == boxes.c.payment_method_id)
+
+
+def run(task: Task, collector: Collector, outage_limit: int) -> JobReport:
+    """Collect every renewal that is due."""
+    outage = _Outage(outage_limit, _calls_lost_in_a_row(task))
+    report = JobReport(NAME)
+    with task.store.read() as connection:
+        tried_today = exists().where(of_this_term, charges.c.attempted_on == task.on)
+        report.skipped = task.count_skipped(
+            connection, and_(charging_window(task), ~tried_today), refusals(task), within=_with_method
+        )
+    results: Counter[str] = Counter()
+    last: tuple[date, str] | None = None
+    while rows := _next_due(task, last):
+        for row in rows:
+            try:
+                result = collector.collect(look(task, row.id, row.expires_on), gateway_is_out=outage.declared)
+            except Exception as error:
+                if not concerns_one_row(error):
+                    raise
+                task.park_box(row.id, error)
+            else:
+                results[result] += 1
+                if row.needs_gateway:
+                    outage.note(result)
+        last = (rows[-1].expires_on, rows[-1].address_key)
+        task.advance(len(rows))
+    report.done = {f"charge.{status}": results[status] for status in ("unknown", "not_attempted") if results[status]}
+    if outage.declared:
+        report.failures.append(
+            f"The gateway did not take {outage_limit} calls in a row and was given up for this run. "
+            f"The boxes not charged are not suspended for it; the next run tries again."
+        )
+    return report
+
+
+def look(task: Task, box_id: int, term: date) -> Select[Any]:
+    """One box with all that a charge needs to know, only while it is due."""
+    return (
+        select(boxes, payment_methods.c.kind.label("method_kind"), payment_methods.c.token)
+        .join(payment_methods, payment_methods.c.payment_method_id == boxes.c.payment_method_id)
+        .where(boxes.c.id == box_id, boxes.c.expires_on == term, charging_window(task), none_of(refusals(task)))
+    )
+
+
+def refusals(task: Task) -> Refusals:
+    """Why a box in its charging window is not charged now. Speaks of the joined payment method."""
+    return [
+        *not_eligible(task),
+        ("unresolved_charge", unresolved_charge()),
+        ("unapplied_payment", unapplied_payment()),
+        ("declined_for_good", _declined_hard()),
+        ("slot_used", and_(_slot_used(task), ~_method_replaced(task.on))),
+        ("parked", task.parked_here),
+    ]
+
+
+@dataclass(slots=True)
+class _Outage:
+    limit: int
+    lost_in_a_row: int
+
+    @property
+    def declared(self) -> bool:
+        return self.lost_in_a_row >= self.limit
+
+    def note(self, result: str) -> None:
+        if self.declared:
+            return
+        if result == "not_attempted":
+            self.lost_in_a_row += 1
+        elif result not in {"renewed_without_charge", "changed_meanwhile"}:
+            self.lost_in_a_row = 0
+
+
+def _calls_lost_in_a_row(task: Task) -> int:
+    """Where an interrupted run stood: its last calls that never reached the gateway, counted back."""
+    of_today = and_(
+        charges.c.attempted_on == task.on,
+        charges.c.called,
+        charges.c.method_kind != "credit",
+        charges.c.settled_at.is_not(None),
+    )
+    with task.store.read() as connection:
+        latest = connection.scalars(
+            select(charges.c.status).where(of_today).order_by(charges.c.settled_at.desc(), charges.c.id.desc())
+        )
+        lost = 0
+        for status in latest:
+            if status != "not_attempted":
+                break
+            lost += 1
+        latest.close()
+    return lost
+
+
+def _next_due(task: Task, last: tuple[date, str] | None) -> Any:
+    after = and_(True)
+    if last is not None:
+        day, address = last
+        after = and_(boxes.c.expires_on >= day, or_(boxes.c.expires_on > day, boxes.c.address_key > address))
+    needs_gateway = payment_methods.c.kind.in_(("card", "paypal"))
+    with task.store.read() as connection:
+        return connection.execute(
+            select(boxes.c.id, boxes.c.expires_on, boxes.c.address_key, needs_gateway.label("needs_gateway"))
+            .join(payment_methods, payment_methods.c.payment_method_id == boxes.c.payment_method_id)
+            .where(charging_window(task), none_of(refusals(task)), after)
+            .order_by(boxes.c.expires_on, boxes.c.address_key)
+            .limit(_AT_A_TIME)
+        ).all()
+
+
+def _slot_today(policy: Policy, on: date) -> ColumnElement[int]:
+    """The latest slot r whose day E − r has come; `policy.slot_on` says the same."""
+    return case(*[(boxes.c.expires_on <= days_from(on, r), r) for r in sorted(policy.charge_slots)], else_=None)
+
+
+def _slot_used(task: Task) -> ColumnElement[bool]:
+    """A charge of this term was made for today's slot or a later one (that is, a smaller r)."""
+
+    def under(policy: Policy) -> ColumnElement[bool]:
+        grace_is_over = boxes.c.expires_on < days_from(task.on, -policy.outage_grace_days)
+        counts = or_(charges.c.status != "not_attempted", charges.c.attempted_on == task.on, grace_is_over)
+        return exists().where(of_this_term, charges.c.slot <= _slot_today(policy, task.on), counts)
+
+    return by_plan(task.catalog.groups(), under)
+
+
+def _method_replaced(on: date) -> ColumnElement[bool]:
+    """The box has another method, or another token, than its last charge of the term used; up to E."""
+    last = select(func.max(charges.c.id)).where(of_this_term).correlate(boxes).scalar_subquery()
+    with_other = exists().where(
+        charges.c.id == last,
+        or_(
+            charges.c.payment_method_id != payment_methods.c.payment_method_id,
+            charges.c.token.is_distinct_from(payment_methods.c.token),
+        ),
+    )
+    return and_(boxes.c.expires_on >= on, with_other)
+
+
+def _declined_hard() -> ColumnElement[bool]:
+    return exists().where(
+        of_this_term,
+        charges.c.status == "declined",
+        charges.c.hard,
+        charges.c.payment_method_id == payment_methods.c.payment_method_id,
+        charges.c.token.is_not_distinct_from(payment_methods.c.token),
+    )

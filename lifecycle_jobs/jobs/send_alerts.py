@@ -1,0 +1,224 @@
+"""Warn in time: expiry alerts, renewal notices and deletion warnings (SPEC §3).
+
+Before E. A box gets a message about its expiry when all of this is true:
+
+- it is active, not cancelled, and the business date is not after E;
+- it has no unresolved charge, and no charge of it was declined today (that milestone is lost: the holder has just been
+  written to);
+- a milestone of its kind falls after W and not after the business date (before W too, if the box was parked by this
+  job and is taken up now), and no message of this term has gone out for that milestone or one nearer to E.
+
+A box that will be renewed automatically (switched on, not on hold, with a payment method, on a renewable plan, and no
+charge of the term declined or not attempted) follows the renewal-notice milestones; it is also the written notice of
+art. 65-bis of the Italian consumer code. Every other box follows the expiry-alert milestones. If several milestones are
+due, only the one nearest to E is sent, and it tells the real number of days left.
+
+After E. A box suspended for `unpaid`, not on hold and without an unresolved charge, gets deletion warnings by the same
+window counted back from X, while X lies ahead, and not on the day it was suspended. Cancelled boxes get them too. With
+`deletion.require_delivered_warning`, a box that reaches X without a delivered notice is warned at once.
+
+This job writes events only; the messages are made from them afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal, or_, select
+
+from lifecycle_jobs.db.conditions import (
+    Refusals,
+    days_from,
+    deletion_date_by,
+    none_of,
+    of_this_term,
+    on_hold,
+    taken_up,
+    unapplied_payment,
+    unresolved_charge,
+    warning_delivered,
+)
+from lifecycle_jobs.db.dialect import among, days_between, days_later, json_object, latest
+from lifecycle_jobs.db.tables import boxes, charges, events, messages
+from lifecycle_jobs.history import record_for_boxes
+from lifecycle_jobs.jobs.chunks import apply_in_chunks
+from lifecycle_jobs.jobs.eligibility import not_eligible
+from lifecycle_jobs.jobs.task import Task
+from lifecycle_jobs.policy import UNPAID, Policy, PolicyGroup
+from lifecycle_jobs.runs import JobReport
+from lifecycle_jobs.settings import DeletionSettings
+
+NAME = "send_alerts"
+BEFORE_EXPIRY = ("box.expiry_alert", "box.renewal_notice")
+AT_ONCE = 0
+"""The milestone of a deletion warning that is sent because X came before any notice was delivered."""
+
+
+def run(task: Task, rules: DeletionSettings) -> JobReport:
+    """Write every alert, notice and warning that is due."""
+    report = JobReport(NAME)
+    for group in task.catalog.groups():
+        renewing = will_be_auto_renewed(task)
+        _before_expiry(task, group, "box.renewal_notice", group.policy.notice_milestones, renewing, report)
+        _before_expiry(task, group, "box.expiry_alert", group.policy.alert_milestones, ~renewing, report)
+        _before_deletion(task, group, report)
+        if rules.require_delivered_warning:
+            _at_deletion(task, group, rules)
+    return report
+
+
+def will_be_auto_renewed(task: Task) -> ColumnElement[bool]:
+    """What auto_renew asks of a box, and nothing has gone wrong with a charge of this term yet."""
+    gone_wrong = exists().where(of_this_term, charges.c.status.in_(("declined", "not_attempted")))
+    return and_(none_of(not_eligible(task)), ~gone_wrong)
+
+
+def _before_expiry(
+    task: Task,
+    group: PolicyGroup,
+    kind: str,
+    milestones: Sequence[int],
+    addressed: ColumnElement[bool],
+    report: JobReport,
+) -> None:
+    # Nearest milestone first: once its event stands, the farther ones are no longer due.
+    for milestone in sorted(milestones):
+        candidates = and_(
+            boxes.c.status == "active",
+            boxes.c.plan.in_(group.plans),
+            or_(boxes.c.expires_on > days_from(task.run.since, milestone), taken_up(NAME)),
+            boxes.c.expires_on <= days_from(task.on, milestone),
+            boxes.c.expires_on >= task.on,
+            addressed,
+            ~_told(BEFORE_EXPIRY, milestone),
+            task.in_scope,
+        )
+        refusals = [
+            ("cancelled", boxes.c.cancelled_on.is_not(None)),
+            ("unresolved_charge", unresolved_charge()),
+            ("unapplied_payment", unapplied_payment()),
+            ("declined_today", _declined_on(task.on)),
+            ("parked", task.parked_here),
+        ]
+        detail = json_object(
+            literal("milestone"), literal(milestone), literal("days_left"), _days_until(boxes.c.expires_on, task.on)
+        )
+        _write(task, kind, milestone, candidates, refusals, detail, report)
+
+
+def _before_deletion(task: Task, group: PolicyGroup, report: JobReport) -> None:
+    policy = group.policy
+    for milestone in sorted(policy.deletion_milestones):
+        candidates = and_(
+            boxes.c.status == "suspended",
+            boxes.c.suspended_reason == UNPAID,
+            boxes.c.plan.in_(group.plans),
+            boxes.c.suspended_on < task.on,
+            deletion_date_by(policy, days_from(task.on, milestone)),
+            or_(~deletion_date_by(policy, days_from(task.run.since, milestone)), taken_up(NAME)),
+            ~deletion_date_by(policy, task.on),
+            ~_told(("box.deletion_warning",), milestone),
+            task.in_scope,
+        )
+        _write(
+            task,
+            "box.deletion_warning",
+            milestone,
+            candidates,
+            _refused_a_warning(task),
+            _warning_detail(milestone, deletion_day(policy), task.on),
+            report,
+        )
+
+
+def _at_deletion(task: Task, group: PolicyGroup, rules: DeletionSettings) -> None:
+    candidates = and_(
+        boxes.c.status == "suspended",
+        boxes.c.suspended_reason == UNPAID,
+        boxes.c.plan.in_(group.plans),
+        deletion_date_by(group.policy, task.on),
+        ~warning_delivered(messages.c.status.in_(("sent", "queued"))),
+        ~_told(("box.deletion_warning",), AT_ONCE),
+        task.in_scope,
+    )
+    goes_on = days_from(task.on, rules.delivered_warning_days)
+    detail = _warning_detail(AT_ONCE, literal(goes_on, boxes.c.expires_on.type), task.on)
+    _write(task, "box.deletion_warning", AT_ONCE, candidates, _refused_a_warning(task), detail, None)
+
+
+def _refused_a_warning(task: Task) -> Refusals:
+    return [
+        ("on_hold", on_hold(task.on)),
+        ("unresolved_charge", unresolved_charge()),
+        ("unapplied_payment", unapplied_payment()),
+        ("parked", task.parked_here),
+    ]
+
+
+def _write(
+    task: Task,
+    kind: str,
+    milestone: int,
+    candidates: ColumnElement[bool],
+    refusals: Refusals,
+    detail: ColumnElement[object],
+    report: JobReport | None,
+) -> None:
+    due = and_(candidates, none_of(refusals))
+
+    def change(connection: Connection, ids: Sequence[int]) -> None:
+        chosen = and_(among(boxes.c.id, ids), due)
+        locked = connection.scalars(select(boxes.c.id).where(chosen).with_for_update(of=boxes, key_share=True)).all()
+        record_for_boxes(connection, task.origin, kind, among(boxes.c.id, locked), detail=detail, milestone=milestone)
+
+    if report is not None:
+        with task.store.read() as connection:
+            for reason, count in task.count_skipped(connection, candidates, refusals).items():
+                report.skipped[reason] = report.skipped.get(reason, 0) + count
+    apply_in_chunks(task, due, change)
+
+
+def deletion_day(policy: Policy) -> ColumnElement[date]:
+    """X of a suspended box."""
+    days = [
+        days_later(boxes.c.expires_on, policy.suspended_days + 1),
+        days_later(boxes.c.suspended_on, policy.minimum_suspension_days),
+        # A box without a hold must not turn the whole into NULL; suspended_on + 30 stands in and changes nothing.
+        days_later(func.coalesce(boxes.c.hold_until, boxes.c.suspended_on), policy.minimum_suspension_days),
+    ]
+    return latest(*days)
+
+
+def _warning_detail(milestone: int, deletes_on: ColumnElement[date], on: date) -> ColumnElement[object]:
+    return json_object(
+        literal("milestone"),
+        literal(milestone),
+        literal("deletes_on"),
+        deletes_on,
+        literal("days_left"),
+        _days_until(deletes_on, on),
+    )
+
+
+def _days_until(day: ColumnElement[date], on: date) -> ColumnElement[int]:
+    return days_between(literal(on, boxes.c.expires_on.type), day)
+
+
+def _told(kinds: Sequence[str], milestone: int) -> ColumnElement[bool]:
+    """This term has been written to for this milestone or a nearer one."""
+    return exists().where(
+        events.c.box_id == boxes.c.id,
+        events.c.term_expires_on == boxes.c.expires_on,
+        events.c.kind.in_(kinds),
+        events.c.milestone <= milestone,
+    )
+
+
+def _declined_on(on: date) -> ColumnElement[bool]:
+    return exists().where(
+        events.c.box_id == boxes.c.id,
+        events.c.term_expires_on == boxes.c.expires_on,
+        events.c.kind == "charge.declined",
+        events.c.occurred_on == on,
+    )

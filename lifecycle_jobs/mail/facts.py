@@ -1,0 +1,298 @@
+"""What the database knows about queued messages, read for a whole batch in at most four queries.
+
+The number of queries does not grow with the number of messages, boxes or add-ons: everything is joined from the
+messages' ids on the server, so that a customer with tens of thousands of boxes needs no longer statements either.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, Select, func, select
+
+from lifecycle_jobs.db.dialect import among
+from lifecycle_jobs.db.tables import (
+    addons,
+    boxes,
+    customers,
+    events,
+    message_events,
+    messages,
+    order_lines,
+    orders,
+    payment_methods,
+)
+from lifecycle_jobs.mail.contents import AddonItem
+
+PRICED_KINDS: Final = frozenset({"box.expiry_alert", "box.renewal_notice"})
+"""Kinds of event whose lines say what the next term will cost (SPEC §4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A queued message with its customer as he is now. `recipient` is his address when it was composed."""
+
+    id: int
+    key: str
+    kind: str
+    locale: str
+    recipient: str
+    created_on: date
+    attempts: int
+    customer_id: str
+    customer_name: str
+    credit_cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A box as it is now (SPEC §2)."""
+
+    id: int
+    address: str
+    address_key: str
+    plan: str
+    status: str
+    expires_on: date
+    renewal_years: int
+    auto_renew: bool
+    annual_price_cents: int | None
+    domain: str | None
+    cancelled_on: date | None
+    hold_until: date | None
+    hold_reason: str | None
+    suspended_on: date | None
+    suspended_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Addon:
+    """The add-on that an event is about, as it is now."""
+
+    kind: str
+    quantity: int
+    status: str
+    expires_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """The payment method that a box has now."""
+
+    kind: str
+    brand: str | None
+    last4: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveAddon:
+    """An add-on of a box that a renewal of the box would renew too: active and not cancelled."""
+
+    kind: str
+    quantity: int
+    unit_price_cents: int
+    paid_from: str
+    expires_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a line tells of: what happened (`detail` as the job wrote it), and what it happened to as that is now.
+
+    `term` is E of the box's term then, or A of the add-on's. `marked_moot` is what the last attempt at sending found.
+    """
+
+    id: int
+    kind: str
+    occurred_on: date
+    term: date | None
+    detail: Mapping[str, Any]
+    marked_moot: bool
+    box: Box | None
+    addon: Addon | None
+    method: Method | None
+    active_addons: tuple[ActiveAddon, ...] = ()
+    renewed_addons: tuple[AddonItem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """A message and everything that its lines are made of."""
+
+    message: Message
+    events: tuple[Event, ...]
+
+
+def read_dossiers(connection: Connection, message_ids: Sequence[int]) -> list[Dossier]:
+    """The dossiers of these messages, in the order of their ids."""
+    rows = connection.execute(_event_rows(message_ids)).all()
+    kinds = {row.kind for row in rows}
+    active = _active_addons(connection, message_ids) if kinds & PRICED_KINDS else {}
+    renewed = _renewed_addons(connection, message_ids) if "box.renewed" in kinds else {}
+    by_message: dict[int, list[Event]] = defaultdict(list)
+    for row in rows:
+        event = _event(row, active.get(row.box_id, ()), renewed.get(row.event_id, ()))
+        by_message[row.message_id].append(event)
+    return [Dossier(Message(*row), tuple(by_message[row.id])) for row in connection.execute(_message_rows(message_ids))]
+
+
+def _message_rows(message_ids: Sequence[int]) -> Select[Any]:
+    return (
+        select(
+            messages.c.id,
+            messages.c.message_key,
+            messages.c.kind,
+            messages.c.locale,
+            messages.c.recipient,
+            messages.c.created_on,
+            messages.c.attempts,
+            messages.c.customer_id,
+            customers.c.name,
+            customers.c.credit_cents,
+        )
+        .join(customers, customers.c.customer_id == messages.c.customer_id)
+        .where(among(messages.c.id, message_ids))
+        .order_by(messages.c.id)
+    )
+
+
+def _event_rows(message_ids: Sequence[int]) -> Select[Any]:
+    return (
+        select(
+            message_events.c.message_id,
+            message_events.c.moot,
+            events.c.id.label("event_id"),
+            events.c.kind,
+            events.c.occurred_on,
+            events.c.term_expires_on,
+            events.c.detail,
+            boxes.c.id.label("box_id"),
+            boxes.c.address,
+            boxes.c.address_key,
+            boxes.c.plan,
+            boxes.c.status,
+            boxes.c.expires_on,
+            boxes.c.renewal_years,
+            boxes.c.auto_renew,
+            boxes.c.annual_price_cents,
+            boxes.c.domain,
+            boxes.c.cancelled_on,
+            boxes.c.hold_until,
+            boxes.c.hold_reason,
+            boxes.c.suspended_on,
+            boxes.c.suspended_reason,
+            addons.c.kind.label("addon_kind"),
+            addons.c.quantity.label("addon_quantity"),
+            addons.c.status.label("addon_status"),
+            addons.c.expires_on.label("addon_expires_on"),
+            payment_methods.c.kind.label("method_kind"),
+            payment_methods.c.brand.label("method_brand"),
+            payment_methods.c.last4.label("method_last4"),
+        )
+        .select_from(message_events)
+        .join(events, events.c.id == message_events.c.event_id)
+        .outerjoin(addons, addons.c.addon_id == events.c.addon_id)
+        .outerjoin(boxes, boxes.c.id == func.coalesce(events.c.box_id, addons.c.box_id))
+        .outerjoin(payment_methods, payment_methods.c.payment_method_id == boxes.c.payment_method_id)
+        .where(among(message_events.c.message_id, message_ids))
+        .order_by(events.c.id)
+    )
+
+
+def _active_addons(connection: Connection, message_ids: Sequence[int]) -> dict[int, tuple[ActiveAddon, ...]]:
+    priced = (
+        select(events.c.box_id)
+        .join(message_events, message_events.c.event_id == events.c.id)
+        .where(among(message_events.c.message_id, message_ids), events.c.kind.in_(PRICED_KINDS))
+    )
+    rows = connection.execute(
+        select(
+            addons.c.box_id,
+            addons.c.kind,
+            addons.c.quantity,
+            addons.c.unit_price_cents,
+            addons.c.paid_from,
+            addons.c.expires_on,
+        )
+        .where(addons.c.box_id.in_(priced), addons.c.status == "active", addons.c.cancelled_on.is_(None))
+        .order_by(addons.c.box_id, addons.c.addon_id)
+    )
+    by_box: dict[int, tuple[ActiveAddon, ...]] = {}
+    for box_id, *values in rows:
+        by_box[box_id] = (*by_box.get(box_id, ()), ActiveAddon(*values))
+    return by_box
+
+
+def _renewed_addons(connection: Connection, message_ids: Sequence[int]) -> dict[int, tuple[AddonItem, ...]]:
+    """The add-ons on the order that an event names: as they were sold, whatever became of them since."""
+    rows = connection.execute(
+        select(message_events.c.event_id, order_lines.c.item, order_lines.c.quantity)
+        .select_from(message_events)
+        .join(events, events.c.id == message_events.c.event_id)
+        .join(orders, orders.c.order_number == events.c.detail["order_number"].as_string())
+        .join(order_lines, order_lines.c.order_id == orders.c.id)
+        .where(
+            among(message_events.c.message_id, message_ids),
+            events.c.kind == "box.renewed",
+            order_lines.c.addon_id.is_not(None),
+        )
+        .order_by(message_events.c.event_id, order_lines.c.position)
+    )
+    by_event: dict[int, tuple[AddonItem, ...]] = {}
+    for event_id, item, quantity in rows:
+        by_event[event_id] = (*by_event.get(event_id, ()), AddonItem(item, quantity))
+    return by_event
+
+
+def _event(row: Row[Any], active: tuple[ActiveAddon, ...], renewed: tuple[AddonItem, ...]) -> Event:
+    return Event(
+        id=row.event_id,
+        kind=row.kind,
+        occurred_on=row.occurred_on,
+        term=row.term_expires_on,
+        detail=row.detail,
+        marked_moot=row.moot,
+        box=_box(row),
+        addon=_addon(row),
+        method=_method(row),
+        active_addons=active,
+        renewed_addons=renewed,
+    )
+
+
+def _box(row: Row[Any]) -> Box | None:
+    if row.box_id is None:
+        return None
+    return Box(
+        id=row.box_id,
+        address=row.address,
+        address_key=row.address_key,
+        plan=row.plan,
+        status=row.status,
+        expires_on=row.expires_on,
+        renewal_years=row.renewal_years,
+        auto_renew=row.auto_renew,
+        annual_price_cents=row.annual_price_cents,
+        domain=row.domain,
+        cancelled_on=row.cancelled_on,
+        hold_until=row.hold_until,
+        hold_reason=row.hold_reason,
+        suspended_on=row.suspended_on,
+        suspended_reason=row.suspended_reason,
+    )
+
+
+def _addon(row: Row[Any]) -> Addon | None:
+    if row.addon_kind is None:
+        return None
+    return Addon(row.addon_kind, row.addon_quantity, row.addon_status, row.addon_expires_on)
+
+
+def _method(row: Row[Any]) -> Method | None:
+    if row.method_kind is None:
+        return None
+    return Method(row.method_kind, row.method_brand, row.method_last4)

@@ -1,0 +1,368 @@
+"""From an event to the line that tells of it: amounts, dates and links as they are on the day of delivery (SPEC §4).
+
+What was decided when the event was written (what was paid, declined, short) comes from the event's detail; what the
+future brings is worked out anew, because days have passed and the box may have changed since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import quote
+
+from lifecycle_jobs.mail.contents import (
+    AddonDisabledLine,
+    AddonRenewedLine,
+    AddonToPay,
+    ChargeDeclinedLine,
+    CreditShortLine,
+    DeletedLine,
+    DeletionWarningLine,
+    DisableReason,
+    ExpiryAlertLine,
+    Line,
+    MessageKind,
+    MethodKind,
+    PaymentMethodText,
+    RenewalNoticeLine,
+    RenewedLine,
+    SuspendedLine,
+)
+from lifecycle_jobs.mail.facts import ActiveAddon, Addon, Box, Event, Method
+from lifecycle_jobs.policy import (
+    Catalog,
+    Plan,
+    deletion_date,
+    renewal_net,
+    renewed_until,
+    slot_date,
+    suspends_on,
+    switch_off_by,
+    whole_years,
+)
+
+_T = TypeVar("_T")
+
+
+class Unreadable(Exception):
+    """An event lacks something that its line must say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every line of a delivery is written with. `on` is the day of delivery; days left count from it.
+
+    `renew_link` is `links.renew`. `days_after_warning` is how long a delivered warning must be old before a box is
+    deleted, and 0 where the provider does not ask for one (SPEC §3, delete).
+    """
+
+    on: date
+    catalog: Catalog
+    renew_link: str
+    days_after_warning: int
+
+    def plan(self, box: Box) -> Plan:
+        """The catalogue entry of a box."""
+        try:
+            return self.catalog.plans[box.plan]
+        except KeyError:
+            raise Unreadable(f"box {box.id} has the unknown plan {box.plan}") from None
+
+    def renew_url(self, box: Box) -> str:
+        """The page on which the holder renews this box."""
+        return page(self.renew_link, box.address)
+
+
+def page(link: str, address: str) -> str:
+    """A link of the settings with the address of a box filled in."""
+    return link.format(address=quote(address, safe=""))
+
+
+def line_for(event: Event, credit_cents: int, desk: Desk) -> Line:
+    """The line that tells of an event to a holder who has that much credit; raises Unreadable."""
+    make = _LINES.get(cast("MessageKind", event.kind))
+    if make is None:
+        raise Unreadable(f"event {event.id} is of the kind {event.kind}, for which there is no message")
+    if event.box is None:
+        raise Unreadable(f"event {event.id} has no box")
+    return make(event, event.box, credit_cents, desk)
+
+
+def _expiry_alert(event: Event, box: Box, credit_cents: int, desk: Desk) -> Line:
+    plan = desk.plan(box)
+    suspended = suspends_on(box.expires_on)
+    return ExpiryAlertLine(
+        address=box.address,
+        plan_name=plan.name,
+        expires_on=box.expires_on,
+        days_left=(box.expires_on - desk.on).days,
+        renew_url=desk.renew_url(box),
+        price_cents=_renewal_gross(event, box, desk),
+        years=box.renewal_years,
+        suspends_on=suspended,
+        deletes_on=deletion_date(plan.policy, box.expires_on, suspended, box.hold_until),
+        addons=_to_pay(event, box, credit_cents, desk.catalog),
+        domain=box.domain,
+    )
+
+
+def _renewal_notice(event: Event, box: Box, credit_cents: int, desk: Desk) -> Line:
+    plan = desk.plan(box)
+    if event.method is None:
+        raise Unreadable(f"box {box.id} has no payment method")
+    return RenewalNoticeLine(
+        address=box.address,
+        plan_name=plan.name,
+        expires_on=box.expires_on,
+        days_left=(box.expires_on - desk.on).days,
+        charge_on=slot_date(box.expires_on, max(plan.policy.charge_slots)),
+        switch_off_by=switch_off_by(plan.policy, box.expires_on),
+        years=box.renewal_years,
+        gross_cents=_renewal_gross(event, box, desk),
+        renews_until=renewed_until(box.expires_on, box.renewal_years),
+        method=_method_text(event.method.kind, event.method),
+        addons=_to_pay(event, box, credit_cents, desk.catalog),
+    )
+
+
+def _renewed(event: Event, box: Box, _credit_cents: int, desk: Desk) -> Line:
+    detail = _Detail(event)
+    kind = detail.optional_text("method")
+    return RenewedLine(
+        address=box.address,
+        plan_name=desk.plan(box).name,
+        old_expires_on=_term(event),
+        new_expires_on=detail.day("new_expires_on"),
+        years=detail.number("years"),
+        order_number=detail.text("order_number"),
+        net_cents=detail.cents("net"),
+        vat_cents=detail.cents("vat"),
+        gross_cents=detail.cents("gross"),
+        method=_method_text(kind, event.method) if kind else None,
+        on_account=kind == "agreement",
+        addons=event.renewed_addons,
+    )
+
+
+def _charge_declined(event: Event, box: Box, _credit_cents: int, desk: Desk) -> Line:
+    detail = _Detail(event)
+    return ChargeDeclinedLine(
+        address=box.address,
+        plan_name=desk.plan(box).name,
+        expires_on=box.expires_on,
+        amount_cents=detail.cents("amount"),
+        code=detail.text("code"),
+        hard=detail.flag("hard"),
+        final=detail.flag("final"),
+        next_attempt_on=detail.optional_day("next_attempt_on"),
+        method=_method_text(detail.text("method"), event.method),
+        order_number=detail.text("order_number"),
+        suspends_on=suspends_on(box.expires_on),
+        renew_url=desk.renew_url(box),
+    )
+
+
+def _credit_short(event: Event, box: Box, _credit_cents: int, _desk: Desk) -> Line:
+    detail, addon = _Detail(event), _addon(event)
+    return CreditShortLine(
+        address=box.address,
+        addon_kind=addon.kind,
+        quantity=addon.quantity,
+        addon_expires_on=_term(event),
+        new_expires_on=detail.day("new_expires_on"),
+        cost_cents=detail.cents("cost"),
+        balance_cents=detail.cents("balance"),
+        shortfall_cents=detail.cents("shortfall"),
+    )
+
+
+def _addon_renewed(event: Event, box: Box, _credit_cents: int, _desk: Desk) -> Line:
+    detail, addon = _Detail(event), _addon(event)
+    return AddonRenewedLine(
+        address=box.address,
+        addon_kind=addon.kind,
+        quantity=addon.quantity,
+        new_expires_on=detail.day("new_expires_on"),
+        cost_cents=detail.cents("cost"),
+        balance_cents=detail.cents("balance"),
+        order_number=detail.text("order_number"),
+    )
+
+
+def _addon_disabled(event: Event, box: Box, _credit_cents: int, _desk: Desk) -> Line:
+    detail, addon = _Detail(event), _addon(event)
+    reason = detail.text("reason")
+    short = reason == "credit_short"
+    return AddonDisabledLine(
+        address=box.address,
+        addon_kind=addon.kind,
+        quantity=addon.quantity,
+        addon_expires_on=_term(event),
+        reason=cast("DisableReason", reason),
+        cost_cents=detail.cents("cost") if short else 0,
+        balance_cents=detail.cents("balance") if short else 0,
+        shortfall_cents=detail.cents("shortfall") if short else 0,
+    )
+
+
+def _suspended(_event: Event, box: Box, _credit_cents: int, desk: Desk) -> Line:
+    plan, suspended_on = desk.plan(box), _suspended_on(box)
+    return SuspendedLine(
+        address=box.address,
+        plan_name=plan.name,
+        expires_on=box.expires_on,
+        suspended_on=suspended_on,
+        deletes_on=deletion_date(plan.policy, box.expires_on, suspended_on, box.hold_until),
+        renew_url=desk.renew_url(box),
+    )
+
+
+def _deletion_warning(_event: Event, box: Box, _credit_cents: int, desk: Desk) -> Line:
+    plan, suspended_on = desk.plan(box), _suspended_on(box)
+    deletes_on = deletion_date(plan.policy, box.expires_on, suspended_on, box.hold_until)
+    if deletes_on <= desk.on:
+        # A warning that comes as late as this is one that a deletion has been waiting for.
+        deletes_on = desk.on + timedelta(days=desk.days_after_warning)
+    return DeletionWarningLine(
+        address=box.address,
+        plan_name=plan.name,
+        expires_on=box.expires_on,
+        suspended_on=suspended_on,
+        deletes_on=deletes_on,
+        days_left=(deletes_on - desk.on).days,
+        renew_url=desk.renew_url(box),
+    )
+
+
+def _deleted(event: Event, box: Box, _credit_cents: int, desk: Desk) -> Line:
+    return DeletedLine(
+        address=box.address,
+        plan_name=desk.plan(box).name,
+        expires_on=box.expires_on,
+        deleted_on=event.occurred_on,
+    )
+
+
+_LINES: Final[Mapping[MessageKind, Callable[[Event, Box, int, Desk], Line]]] = {
+    "box.expiry_alert": _expiry_alert,
+    "box.renewal_notice": _renewal_notice,
+    "box.renewed": _renewed,
+    "charge.declined": _charge_declined,
+    "addon.credit_short": _credit_short,
+    "addon.renewed": _addon_renewed,
+    "addon.disabled": _addon_disabled,
+    "box.suspended": _suspended,
+    "box.deletion_warning": _deletion_warning,
+    "box.deleted": _deleted,
+}
+
+
+def _renewal_gross(event: Event, box: Box, desk: Desk) -> int:
+    annual = box.annual_price_cents
+    if annual is None:
+        annual = desk.plan(box).annual_price_cents
+    on_renewal = sum(a.quantity * a.unit_price_cents for a in event.active_addons if a.paid_from == "renewal")
+    return desk.catalog.gross(renewal_net(annual, on_renewal, box.renewal_years))
+
+
+def _to_pay(event: Event, box: Box, credit_cents: int, catalog: Catalog) -> tuple[AddonToPay, ...]:
+    renewed = renewed_until(box.expires_on, box.renewal_years)
+    return tuple(
+        _addon_to_pay(addon, renewed, credit_cents, catalog)
+        for addon in event.active_addons
+        if addon.paid_from == "credit" and addon.expires_on < renewed
+    )
+
+
+def _addon_to_pay(addon: ActiveAddon, renewed: date, credit_cents: int, catalog: Catalog) -> AddonToPay:
+    cost = catalog.gross(addon.quantity * addon.unit_price_cents * whole_years(addon.expires_on, renewed))
+    return AddonToPay(
+        kind=addon.kind,
+        quantity=addon.quantity,
+        cost_cents=cost,
+        balance_cents=credit_cents,
+        shortfall_cents=max(0, cost - credit_cents),
+    )
+
+
+def _method_text(kind: str, now: Method | None) -> PaymentMethodText:
+    """The method that was used; its card's brand and digits only while the box still has one of that kind."""
+    if now is None or now.kind != kind:
+        return PaymentMethodText(cast("MethodKind", kind))
+    return PaymentMethodText(cast("MethodKind", kind), now.brand, now.last4)
+
+
+def _term(event: Event) -> date:
+    if event.term is None:
+        raise Unreadable(f"event {event.id} has no term")
+    return event.term
+
+
+def _addon(event: Event) -> Addon:
+    if event.addon is None:
+        raise Unreadable(f"event {event.id} has no add-on")
+    return event.addon
+
+
+def _suspended_on(box: Box) -> date:
+    if box.suspended_on is None:
+        raise Unreadable(f"box {box.id} is not suspended")
+    return box.suspended_on
+
+
+class _Detail:
+    """The detail of an event: amounts are decimal euros, dates ISO texts."""
+
+    def __init__(self, event: Event) -> None:
+        self._event_id = event.id
+        self._values = event.detail
+
+    def text(self, key: str) -> str:
+        return self._read(key, _as_text)
+
+    def optional_text(self, key: str) -> str | None:
+        return None if self._values.get(key) is None else self.text(key)
+
+    def flag(self, key: str) -> bool:
+        return self._read(key, _as_flag)
+
+    def number(self, key: str) -> int:
+        return self._read(key, int)
+
+    def cents(self, key: str) -> int:
+        return self._read(key, _as_cents)
+
+    def day(self, key: str) -> date:
+        return self._read(key, date.fromisoformat)
+
+    def optional_day(self, key: str) -> date | None:
+        return None if self._values.get(key) is None else self.day(key)
+
+    def _read(self, key: str, read: Callable[[Any], _T]) -> _T:
+        try:
+            return read(self._values[key])
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            raise Unreadable(f"the detail of event {self._event_id} has no valid {key}") from error
+
+
+def _as_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _as_flag(value: object) -> bool:
+    # SQLite's json_object knows no booleans: what was written on the server comes back as 0 or 1.
+    if value not in (0, 1):
+        raise TypeError
+    return bool(value)
+
+
+def _as_cents(value: str) -> int:
+    cents = Decimal(value) * 100
+    if cents != int(cents):
+        raise ValueError
+    return int(cents)

@@ -1,0 +1,91 @@
+"""How a message leaves: the one thing the outbox asks of a transport, and what it may answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from types import TracebackType
+from typing import Protocol, Self, TypeAlias
+
+from lifecycle_jobs.mail.addresses import WireAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message ready to leave. `content` is the whole of it, lines ending in CRLF.
+
+    `key`, `kind`, `customer_id` and `created_on` name it for people; they never change.
+    """
+
+    key: str
+    kind: str
+    customer_id: str
+    created_on: date
+    sender: WireAddress
+    recipient: WireAddress
+    needs_smtputf8: bool
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The other side has taken responsibility for the message."""
+
+    response: str
+
+
+@dataclass(frozen=True, slots=True)
+class TemporaryFailure:
+    """Not now. `unavailable`: not for any other message either, so there is no point in going on."""
+
+    response: str
+    unavailable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PermanentFailure:
+    """Never, for this message."""
+
+    response: str
+
+
+Outcome: TypeAlias = Accepted | TemporaryFailure | PermanentFailure
+
+
+class Transport(Protocol):
+    """A way out, open for the length of a `with` block. Failures are answers, never exceptions."""
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether sending a message again changes nothing.
+
+        If so, results may be recorded a batch at a time; if not, each before the next message is handed over.
+        """
+
+    def send(self, envelope: Outgoing) -> Outcome:
+        """Hand one message over."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Nowhere:
+    """Takes everything and keeps nothing: for rehearsals, in which nothing may leave."""
+
+    repeatable = True
+
+    def send(self, envelope: Outgoing) -> Outcome:
+        """Pretend."""
+        del envelope
+        return Accepted("rehearsed")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None

@@ -1,0 +1,91 @@
+"""What a person decides by command. Each decision is recorded with who and why, and stands in the history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import insert, select
+
+from lifecycle_jobs import clock
+from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.db.tables import boxes, deletion_approvals
+from lifecycle_jobs.errors import Refused
+from lifecycle_jobs.history import Origin, record
+from lifecycle_jobs.policy import UNPAID
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Who acts (`--by`, by default the system's user), why, and on which business date."""
+
+    name: str
+    why: str | None
+    on: date
+
+    @property
+    def origin(self) -> Origin:
+        """The mark on the events of this person."""
+        return Origin(occurred_on=self.on, actor=self.name, why=self.why)
+
+
+def approve_number(store: Store, operator: Operator, run_on: date, number: int) -> None:
+    """Let exactly `number` boxes be deleted in the run of a date, once (SPEC §3, delete)."""
+    with store.write() as connection:
+        connection.execute(
+            insert(deletion_approvals).values(
+                run_on=run_on, number=number, actor=operator.name, why=operator.why, approved_at=clock.now()
+            )
+        )
+        detail = {"run_on": run_on.isoformat(), "number": number}
+        record(connection, operator.origin, "deletions.approved", detail=detail)
+
+
+def approve_box(store: Store, operator: Operator, address: str) -> date:
+    """Let one box be deleted although no warning was delivered; returns its E.
+
+    The clerk's way out where mail cannot be delivered. Nothing else about deletion is loosened: X must have come,
+    and holds and unresolved charges still count. Raises Refused if there is no such box suspended for `unpaid`.
+    """
+    with store.write() as connection:
+        box = connection.execute(
+            select(boxes).where(boxes.c.address_key == address.lower(), boxes.c.status != "deleted").with_for_update()
+        ).one_or_none()
+        if box is None:
+            message = f"There is no box {address} that is not deleted already."
+            raise Refused(message)
+        if box.status != "suspended" or box.suspended_reason != UNPAID:
+            message = f"{address} is not suspended for non-payment, so it is not up for deletion."
+            raise Refused(message)
+        connection.execute(
+            insert(deletion_approvals).values(
+                box_id=box.id,
+                term_expires_on=box.expires_on,
+                actor=operator.name,
+                why=operator.why,
+                approved_at=clock.now(),
+            )
+        )
+        record(
+            connection,
+            operator.origin,
+            "deletion.approved",
+            box_id=box.id,
+            customer_id=box.customer_id,
+            term_expires_on=box.expires_on,
+        )
+        expires_on: date = box.expires_on
+        return expires_on
+
+
+def accept_gap(store: Store, operator: Operator, latest: date | None) -> None:
+    """Record that a person has looked at the gap between the last run and today and lets the run go on."""
+    with store.write() as connection:
+        detail = {"latest_completed": None if latest is None else latest.isoformat()}
+        record(connection, operator.origin, "run.gap_accepted", detail=detail)
+
+
+def note_retry(store: Store, operator: Operator, number: int) -> None:
+    """Record that a person has what is parked taken up once more."""
+    with store.write() as connection:
+        record(connection, operator.origin, "parked.retried", detail={"number": number})

@@ -1,0 +1,48 @@
+"""Prepaid credit: a balance that never goes below zero and always equals its ledger (SPEC §2)."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from sqlalchemy import Connection, insert, select, update
+
+from lifecycle_jobs.db.tables import credit_entries, customers
+
+
+def lock_balance(connection: Connection, customer_id: str) -> int:
+    """The balance in cents, held against other writers until the transaction ends.
+
+    Locks are taken in the order box, add-on, customer, everywhere: otherwise two writers could wait for each other.
+    """
+    balance: int = connection.execute(
+        select(customers.c.credit_cents).where(customers.c.customer_id == customer_id).with_for_update(key_share=True)
+    ).scalar_one()
+    return balance
+
+
+def debit(
+    connection: Connection, customer_id: str, cents: int, *, on: date, reason: str, order_number: str
+) -> int | None:
+    """Take an amount from the balance and write it into the ledger; returns the new balance.
+
+    None if the balance does not suffice: nothing is written then. A second debit for one order is refused by the
+    database.
+    """
+    balance: int | None = connection.scalar(
+        update(customers)
+        .where(customers.c.customer_id == customer_id, customers.c.credit_cents >= cents)
+        .values(credit_cents=customers.c.credit_cents - cents)
+        .returning(customers.c.credit_cents)
+    )
+    if balance is not None and cents > 0:
+        connection.execute(
+            insert(credit_entries).values(
+                customer_id=customer_id,
+                occurred_on=on,
+                amount_cents=-cents,
+                balance_after_cents=balance,
+                reason=reason,
+                reference=order_number,
+            )
+        )
+    return balance

@@ -1,0 +1,212 @@
+"""When a rule applies and what a thing costs: pure functions over dates and whole cents.
+
+No SQL, no clock, no I/O. The jobs' queries state the same cut-offs; ``tests/policy/test_cutoffs_agree.py``
+holds the two together. E is ``expires_on``, the last day that is paid for; X is the day of deletion; W is the
+business date up to which milestones have been looked after (SPEC §1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Literal
+
+_LEAP_DAY = (2, 29)
+
+MAX_RENEWAL_YEARS = 5
+"""Longest term a box can be sold for (SPEC, opening)."""
+
+UNPAID = "unpaid"
+"""The ``suspended_reason`` that the program itself gives; any other is a suspension by hand and is never deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The periods of SPEC §1, in days. Milestones and slots are descending, as they come in time."""
+
+    alert_milestones: tuple[int, ...] = (90, 60, 30, 15, 7, 1)
+    notice_milestones: tuple[int, ...] = (90, 37)
+    charge_slots: tuple[int, ...] = (7, 5, 3, 1, 0)
+    late_charge_days: int = 10
+    outage_grace_days: int = 3
+    suspended_days: int = 90
+    minimum_suspension_days: int = 30
+    deletion_milestones: tuple[int, ...] = (60, 30, 7)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A catalogue entry (SPEC §2): price per year in net cents, space in GB, longest term in years."""
+
+    code: str
+    name: str
+    annual_price_cents: int
+    inbox_gb: int
+    archive_gb: int
+    max_extra_inbox_gb: int
+    max_extra_archive_gb: int
+    longest_term_years: int
+    auto_renewable: bool
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyGroup:
+    """The plans that share one policy, so that a query can state their cut-offs as constants."""
+
+    policy: Policy
+    plans: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """What is sold, and the VAT on it in percent."""
+
+    plans: Mapping[str, Plan]
+    vat_percent: Decimal
+
+    def groups(self) -> Sequence[PolicyGroup]:
+        """The plans by policy, in a fixed order."""
+        by_policy: dict[Policy, list[str]] = {}
+        for code in sorted(self.plans):
+            by_policy.setdefault(self.plans[code].policy, []).append(code)
+        return [PolicyGroup(policy, tuple(codes)) for policy, codes in by_policy.items()]
+
+    def policy_of(self, plan: str) -> Policy:
+        """The policy that rules a box of this plan."""
+        return self.plans[plan].policy
+
+    def auto_renewable(self) -> tuple[str, ...]:
+        """Codes of the plans that may be charged without being asked."""
+        return tuple(code for code in sorted(self.plans) if self.plans[code].auto_renewable)
+
+    def gross(self, net_cents: int) -> int:
+        """Net plus VAT, rounded half up to the cent, once per order (SPEC §2): 990 → 1208."""
+        exact = Decimal(net_cents) * (100 + self.vat_percent) / 100
+        return int(exact.quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+def renewed_until(expires_on: date, years: int) -> date:
+    """E after a renewal by `years`: counted from E, whenever it was paid.
+
+    29 February becomes 28 and stays 28 from then on: 2028-02-29 + 4 years is 2032-02-28, so that a term sold year by
+    year and one sold at once end on the same day (SPEC §1).
+    """
+    day = 28 if (expires_on.month, expires_on.day) == _LEAP_DAY else expires_on.day
+    return expires_on.replace(year=expires_on.year + years, day=day)
+
+
+def whole_years(start: date, end: date) -> int:
+    """Years from `start` to `end`, a begun year counting whole; 0 if `end` is not later (SPEC §3, renew_addons)."""
+    if end <= start:
+        return 0
+    years = end.year - start.year
+    return years if renewed_until(start, years) >= end else years + 1
+
+
+def renewal_net(annual_price_cents: int, addon_annual_cents: int, years: int) -> int:
+    """Net price of a renewal order: years × (annual price + add-ons paid with the renewal) (SPEC §3, auto_renew).
+
+    `addon_annual_cents` is the sum of quantity × unit price over those add-ons. 2 × (9.90 + 2.50) = 24.80.
+    """
+    return years * (annual_price_cents + addon_annual_cents)
+
+
+def on_hold(hold_until: date | None, hold_reason: str | None, on: date) -> bool:
+    """A box is on hold through `hold_until`, or for as long as there is a reason without a date (SPEC §2)."""
+    if hold_until is not None:
+        return on <= hold_until
+    return hold_reason is not None
+
+
+def slot_on(policy: Policy, expires_on: date, on: date) -> int | None:
+    """The charge slot that applies on a day: the latest E − r that is not after it; None before the first."""
+    reached = [r for r in policy.charge_slots if expires_on - timedelta(days=r) <= on]
+    return min(reached) if reached else None
+
+
+def slot_date(expires_on: date, slot: int) -> date:
+    """First day of a charge slot: E − r."""
+    return expires_on - timedelta(days=slot)
+
+
+def next_slot_date(policy: Policy, expires_on: date, on: date) -> date | None:
+    """First slot after a day, or None when no further attempt is planned."""
+    dates = [slot_date(expires_on, r) for r in policy.charge_slots]
+    return min((day for day in dates if day > on), default=None)
+
+
+def next_attempt_on(policy: Policy, expires_on: date, slot: int, on: date) -> date | None:
+    """When a charge of `slot` that was declined on a day is tried again: today if a later slot has come since.
+
+    That is so only where the answer came late; None when no further attempt is planned.
+    """
+    reached = slot_on(policy, expires_on, on)
+    if reached is not None and reached < slot and on <= expires_on + timedelta(days=policy.late_charge_days):
+        return on
+    return next_slot_date(policy, expires_on, on)
+
+
+def switch_off_by(policy: Policy, expires_on: date) -> date:
+    """Last day on which the holder can switch auto-renew off before the first charge: E − 8 by default (SPEC §3)."""
+    return slot_date(expires_on, max(policy.charge_slots)) - timedelta(days=1)
+
+
+def due_milestone(milestones: Sequence[int], target: date, since: date, on: date) -> int | None:
+    """The milestone to send on a day: W < target − m ≤ on, the one nearest to the target (SPEC §3, send_alerts)."""
+    due = [m for m in milestones if since < target - timedelta(days=m) <= on]
+    return min(due) if due else None
+
+
+def suspends_on(expires_on: date) -> date:
+    """First unpaid day: E + 1."""
+    return expires_on + timedelta(days=1)
+
+
+def deletion_date(policy: Policy, expires_on: date, suspended_on: date, hold_until: date | None) -> date:
+    """X: the latest of E + 91, suspended_on + 30 and hold_until + 30 (SPEC §1).
+
+    The two thirties are one rule, `minimum_suspension_days`: nobody loses a box less than that many days after
+    it was suspended, or after a dispute about it ended.
+    """
+    dates = [
+        expires_on + timedelta(days=policy.suspended_days + 1),
+        suspended_on + timedelta(days=policy.minimum_suspension_days),
+    ]
+    if hold_until is not None:
+        dates.append(hold_until + timedelta(days=policy.minimum_suspension_days))
+    return max(dates)
+
+
+def deletions_allowed(due: int, not_deleted: int, *, max_percent: int, always_allowed: int) -> bool:
+    """Whether a day may delete `due` boxes unasked: at most max(100, 5 % of all that are not deleted) (SPEC §3)."""
+    return due <= always_allowed or due * 100 <= max_percent * not_deleted
+
+
+AddonStep = Literal["renew", "announce_short", "disable", "end", "wait"]
+"""What becomes of an add-on that credit pays: see `addon_step`."""
+
+
+def addon_renewed_with_box(*, box_status: str, box_expires_on: date, addon_expires_on: date, on: date) -> bool:
+    """The box was renewed, so its add-on follows: active, E ≥ on, and E later than A (SPEC §3, renew_addons)."""
+    return box_status == "active" and box_expires_on >= on and box_expires_on > addon_expires_on
+
+
+def addon_step(
+    *, followed: bool, cancelled: bool, addon_expires_on: date, on: date, cost_cents: int, balance_cents: int
+) -> AddonStep:
+    """What to do with an active credit add-on on a day (SPEC §3, renew_addons).
+
+    `followed`: the box was renewed (`addon_renewed_with_box`); `cost_cents` is then the gross cost up to the box's E,
+    otherwise the gross cost of renewing for the box's renewal_years. An add-on that was cancelled ends after A.
+    """
+    past = addon_expires_on < on
+    if cancelled:
+        return "end" if past else "wait"
+    if balance_cents >= cost_cents:
+        return "renew" if followed else "wait"
+    if past:
+        return "disable"
+    return "announce_short" if followed else "wait"

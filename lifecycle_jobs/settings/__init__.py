@@ -1,0 +1,43 @@
+"""What an operator can set, and the refusal to start with anything wrong, missing, unknown or contradictory.
+
+Layers, the later winning key by key: the shipped ``config/lifecycle.toml`` (every key), the chosen file (only
+what differs), the secrets folder, the environment.
+"""
+
+from __future__ import annotations
+
+from lifecycle_jobs.settings.layers import load_settings
+from lifecycle_jobs.settings.model import Settings
+from lifecycle_jobs.settings.sections import (
+    BusinessSettings,
+    DatabaseSettings,
+    DeletionSettings,
+    GatewaySettings,
+    LeaseSettings,
+    LinksSettings,
+    LogSettings,
+    MailSettings,
+    PlanSettings,
+    PolicySettings,
+    ProviderSettings,
+    SandboxSettings,
+    TemplatesSettings,
+)
+
+__all__ = [
+    "BusinessSettings",
+    "DatabaseSettings",
+    "DeletionSettings",
+    "GatewaySettings",
+    "LeaseSettings",
+    "LinksSettings",
+    "LogSettings",
+    "MailSettings",
+    "PlanSettings",
+    "PolicySettings",
+    "ProviderSettings",
+    "SandboxSettings",
+    "Settings",
+    "TemplatesSettings",
+    "load_settings",
+]

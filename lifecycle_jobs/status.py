@@ -1,0 +1,195 @@
+"""Where things stand: the last runs, and everything that waits for a person. Reads only; knows no rule of its own."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select
+
+from lifecycle_jobs import lease, runs
+from lifecycle_jobs.day import JOBS
+from lifecycle_jobs.db.conditions import first_reason
+from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.db.tables import boxes, charges, messages, orders, run_jobs
+from lifecycle_jobs.db.tables import runs as run_records
+from lifecycle_jobs.jobs import delete
+from lifecycle_jobs.jobs.task import Task
+from lifecycle_jobs.runs import Run
+from lifecycle_jobs.settings import Settings
+
+_order_of_the_day = [name for name, _ in JOBS]
+
+LISTED = 100
+"""How many rows of each list are shown; the counts are of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The first rows of something, and how many there are in all."""
+
+    total: int
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything `lifecycle-jobs status` shows."""
+
+    on: date
+    under_way: str | None
+    boxes: dict[str, int]
+    runs: list[dict[str, Any]]
+    parked: Listing
+    unresolved_charges: Listing
+    unapplied_payments: Listing
+    messages: dict[str, int]
+    unsent_messages: Listing
+    held_back_from_deletion: Listing
+    charged_without_notice: Listing
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def read_status(store: Store, settings: Settings, on: date, *, last_runs: int = 5) -> Status:
+    """The state of the provider on a business date."""
+    with store.read() as connection:
+        holder = lease.holder(connection, "run")
+        return Status(
+            on=on,
+            under_way=None if holder is None else f"process {holder.pid} on {holder.host.split('/')[0]}",
+            boxes=_counted(connection, select(boxes.c.status, func.count()).group_by(boxes.c.status)),
+            runs=_last_runs(connection, last_runs),
+            parked=list_parked(connection),
+            unresolved_charges=_listing(connection, _unresolved(), on=on),
+            unapplied_payments=_listing(connection, _unapplied(), on=on),
+            messages=_counted(connection, select(messages.c.status, func.count()).group_by(messages.c.status)),
+            unsent_messages=_listing(connection, _unsent(), on=on),
+            held_back_from_deletion=list_held_back(store, settings, on),
+            charged_without_notice=_listing(connection, _without_notice(), on=on),
+        )
+
+
+def _counted(connection: Connection, counts: Select[Any]) -> dict[str, int]:
+    return {row[0]: row[1] for row in sorted(connection.execute(counts).all())}
+
+
+def _last_runs(connection: Connection, number: int) -> list[dict[str, Any]]:
+    found = connection.execute(select(run_records).order_by(run_records.c.run_on.desc()).limit(number)).all()
+    listed = []
+    for run in found:
+        jobs = connection.execute(
+            select(run_jobs).where(run_jobs.c.run_on == run.run_on, run_jobs.c.run_pass == run.run_pass)
+        ).mappings()
+        listed.append(
+            {
+                "run_on": run.run_on,
+                "state": run.state,
+                "run_pass": run.run_pass,
+                "since": run.since,
+                "started_at": run.started_at,
+                "finished_at": run.finished_at,
+                "failures": run.failures,
+                "jobs": [
+                    {
+                        name: job[name]
+                        for name in ("job", "state", "counts", "skipped", "parked", "refused", "failures", "seconds")
+                    }
+                    for job in sorted(jobs, key=lambda job: _order_of_the_day.index(job["job"]))
+                ],
+            }
+        )
+    return listed
+
+
+def list_parked(connection: Connection) -> Listing:
+    """What failed and was set aside."""
+    rows = runs.open_parked(connection)
+    shown = ("run_on", "job", "subject", "error", "times", "parked_at")
+    return Listing(len(rows), [{name: row[name] for name in shown} for row in rows[:LISTED]])
+
+
+def _unresolved() -> Select[Any]:
+    return (
+        select(
+            charges.c.idempotency_key,
+            boxes.c.address,
+            charges.c.status,
+            charges.c.amount_cents,
+            charges.c.attempted_on.label("since"),
+        )
+        .join(boxes, boxes.c.id == charges.c.box_id)
+        .where(charges.c.status.in_(("pending", "unknown")))
+        .order_by(charges.c.attempted_on, charges.c.id)
+    )
+
+
+def _unapplied() -> Select[Any]:
+    return (
+        select(
+            charges.c.idempotency_key,
+            charges.c.gateway_reference,
+            boxes.c.address,
+            charges.c.amount_cents,
+            charges.c.settled_on.label("since"),
+        )
+        .join(boxes, boxes.c.id == charges.c.box_id)
+        .where(charges.c.unapplied)
+        .order_by(charges.c.id)
+    )
+
+
+def _unsent() -> Select[Any]:
+    return (
+        select(
+            messages.c.id,
+            messages.c.kind,
+            messages.c.customer_id,
+            messages.c.status,
+            messages.c.attempts,
+            messages.c.created_on.label("since"),
+            messages.c.response,
+        )
+        .where(messages.c.status.in_(("queued", "failed", "parked")))
+        .order_by(messages.c.id)
+    )
+
+
+def list_held_back(store: Store, settings: Settings, on: date) -> Listing:
+    """The boxes whose day has come and that are not deleted, and why."""
+    with store.read() as connection:
+        return _listing(connection, _held_back(store, settings, on), on=on)
+
+
+def _held_back(store: Store, settings: Settings, on: date) -> Select[Any]:
+    """Asked of the job itself, with its own conditions, as if it ran now."""
+    run = Run(on, 0, "everything", on)
+    task = Task(delete.NAME, store, run, settings.catalog(), settings.database.chunk_size, lambda _job, _rows: None)
+    reason = first_reason(delete.refusals(task, settings.deletion))
+    return (
+        select(boxes.c.address, boxes.c.expires_on, boxes.c.suspended_on.label("since"), reason.label("reason"))
+        .where(delete.candidates(task), reason.is_not(None))
+        .order_by(boxes.c.expires_on, boxes.c.address_key)
+    )
+
+
+def _without_notice() -> Select[Any]:
+    return (
+        select(boxes.c.address, charges.c.attempted_on, charges.c.status, orders.c.order_number)
+        .join(boxes, boxes.c.id == charges.c.box_id)
+        .join(orders, orders.c.id == charges.c.order_id)
+        .where(charges.c.without_notice, charges.c.called, charges.c.status.in_(("succeeded", "declined")))
+        .order_by(charges.c.attempted_on.desc(), charges.c.id)
+    )
+
+
+def _listing(connection: Connection, rows: Select[Any], *, on: date) -> Listing:
+    total = connection.scalar(select(func.count()).select_from(rows.order_by(None).subquery())) or 0
+    listed = [dict(row) for row in connection.execute(rows.limit(LISTED)).mappings()]
+    for row in listed:
+        if "since" in row:
+            row["days"] = (on - row["since"]).days
+    return Listing(total, listed)

@@ -1,0 +1,55 @@
+"""`preview`, `templates check` and `deliver`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Type
+
+
+def test_preview_writes_the_html_of_a_message_from_its_sample(lifecycle: Type) -> None:
+    shown = lifecycle("preview", "box.expiry_alert", "--locale", "it")
+    assert shown.code == 0
+    assert shown.out.lstrip().lower().startswith("<!doctype html>")
+    assert 'lang="it"' in shown.out
+
+
+def test_preview_knows_messages_by_their_short_names_and_parts(lifecycle: Type) -> None:
+    shown = lifecycle("preview", "suspended", "--locale", "en", "--part", "subject")
+    assert shown.code == 0
+    assert shown.out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("preview", "box.lost"), "There is no message 'box.lost'. Known: box.expiry_alert"),
+        (("preview", "suspended", "--locale", "fr"), "There is no locale 'fr'. Known: it, en."),
+        (("preview", "suspended", "--part", "pdf"), "There is no part 'pdf'. Known: subject, text, html."),
+    ],
+)
+def test_preview_lists_what_there_is(lifecycle: Type, arguments: tuple[str, ...], sentence: str) -> None:
+    shown = lifecycle(*arguments)
+    assert shown.code == 2
+    assert sentence in shown.err
+
+
+def test_the_shipped_templates_are_in_order(lifecycle: Type) -> None:
+    assert lifecycle("templates", "check").code == 0
+
+
+def test_a_broken_override_is_named(lifecycle: Type, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "mine" / "box.suspended" / "it"
+    folder.mkdir(parents=True)
+    (folder / "subject.txt").write_text("{{ nobody.knows }}\n", encoding="utf-8")
+    monkeypatch.setenv("LIFECYCLE_TEMPLATES__DIRECTORY", str(tmp_path / "mine"))
+    shown = lifecycle("templates", "check")
+    assert shown.code == 2
+    assert "box.suspended/it/subject.txt" in shown.err
+
+
+def test_deliver_says_when_nothing_waits(lifecycle: Type) -> None:
+    shown = lifecycle("deliver")
+    assert (shown.code, shown.out) == (0, "No messages are waiting.\n")

@@ -1,0 +1,172 @@
+"""A small provider on a day on which every job has work, and the gateway answers in every way it can."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.payments.gateway import ChargeRequest
+from lifecycle_jobs.payments.sandbox import SandboxGateway
+from tests import factories
+
+ON = date(2027, 3, 31)
+
+CARDS = {
+    "declined": ("pm_card_visa_chargeDeclined", 5),
+    "expired": ("pm_card_chargeDeclinedExpiredCard", 3),
+    "lost-and-paid": ("sandbox_lost_answer_paid", 1),
+    "lost": ("sandbox_lost_answer_never_seen", 3),
+    "paid": ("pm_card_visa", 0),
+    "zz-unavailable-1": ("sandbox_unavailable", 7),
+    "zz-unavailable-2": ("sandbox_unavailable", 7),
+    "zz-unavailable-3": ("sandbox_unavailable", 7),
+}
+"""Boxes that are charged to a card: its token, and how many days are left. The last ones are an outage."""
+
+
+def settle(store: Store, journal: Path) -> None:
+    """Put everything in place, the bank's journal too."""
+    with store.write() as connection:
+        _customers(connection)
+        for name, (token, days) in CARDS.items():
+            _charged_to_a_card(connection, name, token, days)
+        _paid_otherwise(connection)
+        _addons(connection)
+        _expired(connection)
+        _to_be_warned(connection)
+        _without_an_answer(connection, journal)
+
+
+def _day(days: int) -> date:
+    return ON + timedelta(days=days)
+
+
+def _address(name: str) -> str:
+    return f"{name}@pec.example.it"
+
+
+def _customers(connection: Connection) -> None:
+    factories.customer(connection, "many", name="Studio Bianchi & C.", credit=2000)
+    factories.customer(connection, "english", name="Jane Doe", locale="en")
+    factories.customer(connection, "cards")
+    factories.customer(connection, "rich", credit=5000)
+    factories.customer(connection, "poor", credit=100)
+    factories.method(connection, "many-card", "many")
+    factories.method(connection, "rich-credit", "rich", kind="credit")
+    factories.method(connection, "poor-credit", "poor", kind="credit")
+    factories.method(connection, "english-agreement", "english", kind="agreement")
+
+
+def _charged_to_a_card(connection: Connection, name: str, token: str, days: int) -> None:
+    factories.method(connection, f"{name}-card", "cards", token=token)
+    factories.box(
+        connection,
+        _address(name),
+        customer_id="cards",
+        expires_on=_day(days),
+        auto_renew=True,
+        payment_method_id=f"{name}-card",
+    )
+
+
+def _paid_otherwise(connection: Connection) -> None:
+    for name, customer, method, price in (
+        ("agreed", "english", "english-agreement", None),
+        ("free", "many", "many-card", 0),
+        ("prepaid", "rich", "rich-credit", None),
+        ("short-of-credit", "poor", "poor-credit", None),
+    ):
+        factories.box(
+            connection,
+            _address(name),
+            customer_id=customer,
+            expires_on=_day(7),
+            auto_renew=True,
+            payment_method_id=method,
+            annual_price=price,
+        )
+
+
+def _addons(connection: Connection) -> None:
+    """One that is renewed with its box, one that follows it on credit, one too dear, one that ends."""
+    with_addons = factories.box(
+        connection,
+        _address("with-addons"),
+        customer_id="many",
+        plan="pro",
+        expires_on=_day(7),
+        renewal_years=2,
+        auto_renew=True,
+        payment_method_id="many-card",
+    )
+    factories.addon(connection, "on-the-order", with_addons)
+    factories.addon(connection, "follows", with_addons, kind="extra_archive", paid_from="credit")
+    renewed_before = factories.box(connection, _address("renewed-before"), customer_id="poor", expires_on=_day(300))
+    factories.addon(connection, "too-dear", renewed_before, paid_from="credit", expires_on=_day(3))
+    factories.addon(connection, "over", renewed_before, paid_from="credit", expires_on=_day(-1))
+
+
+def _expired(connection: Connection) -> None:
+    """Three to be suspended, and three whose day of deletion has come, one of them with all that hangs on a box."""
+    for number in (1, 2, 3):
+        factories.box(connection, _address(f"unpaid-{number}"), customer_id="many", expires_on=_day(-1))
+    for number in (1, 2):
+        factories.box(
+            connection, _address(f"gone-{number}"), customer_id="many", status="suspended", expires_on=_day(-92)
+        )
+    last = factories.box(
+        connection, _address("gone-3"), customer_id="english", status="suspended", expires_on=_day(-91)
+    )
+    factories.addon(connection, "goes-along", last)
+    factories.order(connection, "R-open", customer_id="english", box_id=last, term_expires_on=_day(-91))
+
+
+def _to_be_warned(connection: Connection) -> None:
+    factories.box(connection, _address("alerted"), customer_id="many", expires_on=_day(30))
+    factories.box(
+        connection,
+        _address("noticed"),
+        customer_id="many",
+        expires_on=_day(37),
+        auto_renew=True,
+        payment_method_id="many-card",
+    )
+    factories.box(connection, _address("warned"), customer_id="english", status="suspended", expires_on=_day(-31))
+
+
+def _without_an_answer(connection: Connection, journal: Path) -> None:
+    """Yesterday's charges: one that the bank has booked, and one that never reached it."""
+    for name, expires_in in (("found", 6), ("never-arrived", 5)):
+        box = factories.box(
+            connection,
+            _address(name),
+            customer_id="many",
+            expires_on=_day(expires_in),
+            auto_renew=True,
+            payment_method_id="many-card",
+        )
+        order = factories.order(
+            connection,
+            f"R-{name}",
+            customer_id="many",
+            box_id=box,
+            term_expires_on=_day(expires_in),
+            placed_on=_day(-1),
+        )
+        factories.charge(
+            connection,
+            f"key-{name}",
+            order_id=order,
+            box_id=box,
+            term_expires_on=_day(expires_in),
+            payment_method_id="many-card",
+            status="pending" if name == "found" else "unknown",
+            attempted_on=_day(-1),
+            attempted_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+    SandboxGateway(journal).charge(
+        ChargeRequest("key-found", 1208, "card", "pm_card_visa", None, "R-found", slot_on=_day(-1))
+    )

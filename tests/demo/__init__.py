@@ -1,0 +1,1 @@
+"""`make demo`: a small provider lives through its worked cases, on this machine only."""

@@ -1,0 +1,546 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+from freezegun import freeze_time
+from sqlalchemy import Connection, event, select, text, update
+
+from lifecycle_jobs.db.session import Store, open_store
+from lifecycle_jobs.db.tables import boxes, message_events, messages, parked_rows
+from lifecycle_jobs.errors import LeaseLost
+from lifecycle_jobs.mail import outbox, records
+from lifecycle_jobs.mail.gather import Gathered, Office, gather
+from lifecycle_jobs.mail.identity import message_id
+from lifecycle_jobs.mail.outbox import deliver, retry_parked
+from lifecycle_jobs.mail.render import Renderer
+from lifecycle_jobs.mail.transports import Accepted, Outcome, Outgoing, PermanentFailure, TemporaryFailure
+from lifecycle_jobs.settings import Settings
+from tests import factories
+from tests.mail.mail_server import HOST, MailServer, free_port, mail_server
+from tests.mail.office import ON, E, alert, message_row, queue_alerts, queued, settings_for
+
+A_DAY = timedelta(days=1)
+MOMENT = datetime(2027, 3, 24, 4, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_for(tmp_path)
+
+
+class Scripted:
+    """A transport that answers as told, by recipient, and remembers what it was given."""
+
+    def __init__(self, *, repeatable: bool = False, **answers: Outcome) -> None:
+        self.repeatable = repeatable
+        self.answers = answers
+        self.sent: list[Outgoing] = []
+        self.before_send: Callable[[Outgoing], None] | None = None
+
+    def send(self, envelope: Outgoing) -> Outcome:
+        if self.before_send is not None:
+            self.before_send(envelope)
+        self.sent.append(envelope)
+        return self.answers.get(envelope.recipient.local, Accepted("250 OK"))
+
+    @property
+    def recipients(self) -> list[str]:
+        return [str(envelope.recipient) for envelope in self.sent]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+def statuses(store: Store) -> list[str]:
+    with store.read() as connection:
+        return list(connection.scalars(select(messages.c.status).order_by(messages.c.id)))
+
+
+def parked(store: Store) -> list[tuple[str, str, int]]:
+    with store.read() as connection:
+        rows = connection.execute(
+            select(parked_rows.c.subject, parked_rows.c.state, parked_rows.c.times).order_by(parked_rows.c.id)
+        )
+        return [(row.subject, row.state, row.times) for row in rows]
+
+
+def test_what_is_accepted_is_sent_and_says_when(store: Store, settings: Settings) -> None:
+    (first,) = queue_alerts(store, "a@example.it")
+
+    with freeze_time(MOMENT):
+        report = deliver(store, settings, on=ON)
+
+    assert (report.sent, report.handled, report.stopped) == (1, 1, None)
+    row = message_row(store, first)
+    assert (row.status, row.accepted_on, row.accepted_at, row.attempts) == ("sent", ON, MOMENT, 1)
+    assert row.response.startswith("2027-03-24/2027-03-24-box.expiry_alert-c1-")
+    assert deliver(store, settings, on=ON).handled == 0
+
+
+def test_the_same_message_has_the_same_message_id(store: Store, settings: Settings) -> None:
+    queue_alerts(store, "a@example.it")
+    transport = Scripted()
+
+    deliver(store, settings, on=ON, transport=transport)
+
+    expected = message_id("2027-03-24/1/c1/box.expiry_alert", "lifecycle.example.it")
+    assert f"Message-ID: {expected}".encode() in transport.sent[0].content
+
+
+def test_messages_go_in_the_order_of_their_ids_through_any_number_of_batches(store: Store, settings: Settings) -> None:
+    settings = settings.model_copy(update={"mail": settings.mail.model_copy(update={"batch_size": 2})})
+    recipients = [f"r{number}@example.it" for number in range(5)]
+    queue_alerts(store, *recipients)
+    transport = Scripted()
+    told: list[int] = []
+
+    report = deliver(store, settings, on=ON, transport=transport, progress=told.append)
+
+    assert transport.recipients == recipients
+    assert told == [2, 4, 5]
+    assert report.sent == 5
+
+
+def test_a_batch_ends_early_where_there_are_very_many_lines(
+    store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "_LINES_AT_A_TIME", 3)
+    with store.write() as connection:
+        for number, boxes_of in enumerate((2, 1, 1, 5, 1)):
+            customer = factories.customer(connection, f"c{number}")
+            made = [factories.box(connection, f"b{number}-{i}@pec.it", customer_id=customer) for i in range(boxes_of)]
+            queued(connection, *(alert(connection, box, customer_id=customer) for box in made), customer_id=customer)
+    told: list[int] = []
+
+    deliver(store, settings, on=ON, transport=Scripted(), progress=told.append)
+
+    assert told == [2, 3, 4, 5]
+
+
+def test_only_the_named_messages_go_where_names_are_given(store: Store, settings: Settings) -> None:
+    _, second, _ = queue_alerts(store, "a@example.it", "b@example.it", "c@example.it")
+
+    assert deliver(store, settings, on=ON, limit_to=[second]).sent == 1
+    assert statuses(store) == ["queued", "sent", "queued"]
+    assert deliver(store, settings, on=ON, limit_to=[]).handled == 0
+
+
+def test_hundreds_of_boxes_make_one_message(store: Store, settings: Settings) -> None:
+    with store.write() as connection:
+        factories.customer(connection)
+        made = [alert(connection, factories.box(connection, f"b{number:03}@pec.it")) for number in range(300)]
+        queued(connection, *made)
+    transport = Scripted()
+
+    assert deliver(store, settings, on=ON, transport=transport).sent == 1
+    assert b"b000@pec.it" in transport.sent[0].content
+    assert b"b299@pec.it" in transport.sent[0].content
+
+
+class TestMoot:
+    def test_a_moot_line_is_dropped_and_marked(self, store: Store, settings: Settings) -> None:
+        with store.write() as connection:
+            factories.customer(connection)
+            paid = alert(connection, factories.box(connection, "paid@pec.it", expires_on=date(2028, 3, 31)))
+            due = alert(connection, factories.box(connection, "due@pec.it"))
+            queued(connection, paid, due)
+        transport = Scripted()
+
+        assert deliver(store, settings, on=ON, transport=transport).sent == 1
+        assert b"paid@pec.it" not in transport.sent[0].content
+        assert self.marks(store) == {paid: True, due: False}
+
+    def test_a_message_of_moot_lines_only_is_not_sent_and_recorded_so(self, store: Store, settings: Settings) -> None:
+        first, second = queue_alerts(store, "a@example.it", "b@example.it")
+        with store.write() as connection:
+            connection.execute(update(boxes).where(boxes.c.customer_id == "c1").values(cancelled_on=ON))
+        transport = Scripted()
+
+        report = deliver(store, settings, on=ON, transport=transport)
+
+        assert (report.sent, report.moot) == (1, 1)
+        assert transport.recipients == ["b@example.it"]
+        assert (message_row(store, first).status, message_row(store, second).status) == ("moot", "sent")
+
+    def test_the_marks_are_those_of_the_attempt_that_succeeded(self, store: Store, settings: Settings) -> None:
+        (first,) = queue_alerts(store, "a@example.it")
+        with store.write() as connection:
+            connection.execute(update(message_events).values(moot=True))
+
+        deliver(store, settings, on=ON, transport=Scripted())
+
+        assert message_row(store, first).status == "sent"
+        assert set(self.marks(store).values()) == {False}
+
+    def marks(self, store: Store) -> dict[int, bool]:
+        with store.read() as connection:
+            rows = connection.execute(select(message_events.c.event_id, message_events.c.moot))
+            return {row.event_id: row.moot for row in rows}
+
+
+class TestWhatCannotGo:
+    @pytest.mark.parametrize(
+        "recipient", ["", "nobody", "@example.it", "a@", "a b@x.it", "a@x..it", "a@x.it\r\nBcc: b@x.it", "a@[1.2.3.4]"]
+    )
+    def test_who_has_no_valid_address_is_listed_as_failed(
+        self, store: Store, settings: Settings, recipient: str
+    ) -> None:
+        first, _ = queue_alerts(store, "a@example.it", "b@example.it")
+        with store.write() as connection:
+            connection.execute(update(messages).where(messages.c.id == first).values(recipient=recipient))
+
+        report = deliver(store, settings, on=ON)
+
+        assert (report.sent, report.failed, report.parked) == (1, 1, 0)
+        row = message_row(store, first)
+        assert (row.status, row.attempts) == ("failed", 0)
+        assert "e-mail address" in row.response
+
+    def test_a_message_that_cannot_be_put_together_is_parked_and_the_others_go(
+        self, store: Store, settings: Settings
+    ) -> None:
+        _, second, _ = ids = queue_alerts(store, "a@example.it", "b@example.it", "c@example.it")
+        with store.write() as connection:
+            connection.execute(update(boxes).where(boxes.c.customer_id == "c2").values(plan="bronze"))
+
+        report = deliver(store, settings, on=ON)
+
+        assert (report.sent, report.parked) == (2, 1)
+        assert statuses(store) == ["sent", "parked", "sent"]
+        assert message_row(store, ids[1]).response == "Unreadable: box 2 has the unknown plan bronze"
+        assert parked(store) == [(f"message:{second}", "open", 1)]
+
+    def test_a_message_that_cannot_be_rendered_is_parked_without_its_address(
+        self, store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (first, _) = queue_alerts(store, "a@example.it", "b@example.it")
+        render = Renderer.render
+
+        def stumble(self: Any, content: Any, locale: Any) -> Any:
+            if content.holder.email == "a@example.it":
+                raise ValueError("cannot render for a@example.it\nwith more")
+            return render(self, content, locale)
+
+        monkeypatch.setattr(Renderer, "render", stumble)
+        report = deliver(store, settings, on=ON)
+
+        assert (report.sent, report.parked) == (1, 1)
+        assert message_row(store, first).response == "ValueError: cannot render for (address)"
+
+    def test_if_reading_a_batch_fails_the_failing_message_stands_alone(
+        self, store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ids = queue_alerts(store, *(f"r{number}@example.it" for number in range(9)))
+
+        def stumble(connection: Connection, message_ids: Sequence[int], office: Office) -> list[Gathered]:
+            if ids[4] in message_ids:
+                raise RuntimeError("unreadable row")
+            return gather(connection, message_ids, office)
+
+        monkeypatch.setattr(outbox, "gather", stumble)
+        report = deliver(store, settings, on=ON)
+
+        assert (report.sent, report.parked) == (8, 1)
+        assert parked(store) == [(f"message:{ids[4]}", "open", 1)]
+
+    def test_a_row_that_the_database_cannot_hand_out_parks_its_message_only(
+        self, sqlite_store: Store, settings: Settings
+    ) -> None:
+        queue_alerts(sqlite_store, "a@example.it", "b@example.it", "c@example.it")
+        with sqlite_store.write() as connection:
+            connection.execute(text("UPDATE events SET detail = '{' WHERE id = 2"))
+
+        report = deliver(sqlite_store, settings, on=ON)
+
+        assert (report.sent, report.parked) == (2, 1)
+        assert statuses(sqlite_store) == ["sent", "parked", "sent"]
+
+    def test_parked_messages_get_another_chance(self, store: Store, settings: Settings) -> None:
+        first, second = queue_alerts(store, "a@example.it", "b@example.it")
+        with store.write() as connection:
+            connection.execute(update(boxes).values(plan="bronze"))
+        assert deliver(store, settings, on=ON).parked == 2
+        with store.write() as connection:
+            connection.execute(update(boxes).where(boxes.c.customer_id == "c2").values(plan="standard"))
+        assert deliver(store, settings, on=ON).handled == 0
+
+        assert retry_parked(store) == 2
+        assert parked(store) == [(f"message:{first}", "retrying", 1), (f"message:{second}", "retrying", 1)]
+        report = deliver(store, settings, on=ON + A_DAY)
+
+        assert (report.sent, report.parked) == (1, 1)
+        assert parked(store) == [(f"message:{first}", "open", 2), (f"message:{second}", "resolved", 1)]
+        assert retry_parked(store) == 1
+
+    def test_a_parked_message_that_became_moot_is_done_with(self, store: Store, settings: Settings) -> None:
+        queue_alerts(store, "a@example.it")
+        with store.write() as connection:
+            connection.execute(update(boxes).values(plan="bronze"))
+        deliver(store, settings, on=ON)
+        retry_parked(store)
+
+        assert deliver(store, settings, on=E + A_DAY).moot == 1
+        assert [state for _, state, _ in parked(store)] == ["resolved"]
+
+
+class TestRetries:
+    def test_a_temporary_failure_is_tried_again_after_longer_and_longer_pauses(
+        self, store: Store, settings: Settings
+    ) -> None:
+        (first,) = queue_alerts(store, "later@example.it")
+        transport = Scripted(later=TemporaryFailure("451 not now"))
+        pauses = []
+        with freeze_time(MOMENT) as frozen:
+            for attempt in range(1, 8):
+                assert deliver(store, settings, on=ON, transport=transport).deferred == 1
+                row = message_row(store, first)
+                assert (row.status, row.attempts, row.response) == ("queued", attempt, "451 not now")
+                pauses.append((row.next_attempt_at - datetime.now(UTC)) // timedelta(minutes=1))  # noqa: TID251
+                frozen.move_to(row.next_attempt_at - timedelta(seconds=1))
+                assert deliver(store, settings, on=ON, transport=transport).handled == 0
+                frozen.move_to(row.next_attempt_at)
+
+        assert pauses == [1, 5, 30, 120, 480, 480, 480]
+
+    def test_after_some_days_it_is_given_up(self, store: Store, settings: Settings) -> None:
+        (first,) = queue_alerts(store, "later@example.it")
+        transport = Scripted(later=TemporaryFailure("451 not now"))
+
+        with freeze_time(MOMENT) as frozen:
+            assert deliver(store, settings, on=ON + 4 * A_DAY, transport=transport).deferred == 1
+            frozen.tick(timedelta(days=1))
+            assert deliver(store, settings, on=ON + 5 * A_DAY, transport=transport).failed == 1
+        assert message_row(store, first).status == "failed"
+
+    def test_a_permanent_failure_is_not_tried_again(self, store: Store, settings: Settings) -> None:
+        first, _ = queue_alerts(store, "never@example.it", "b@example.it")
+        transport = Scripted(never=PermanentFailure("550 <never@example.it> unknown"))
+
+        report = deliver(store, settings, on=ON, transport=transport)
+
+        assert (report.sent, report.failed) == (1, 1)
+        row = message_row(store, first)
+        assert (row.status, row.response) == ("failed", "550 <(address)> unknown")
+        assert deliver(store, settings, on=ON, transport=transport).handled == 0
+
+    def test_when_nothing_can_leave_the_others_stay_as_they_are(self, store: Store, settings: Settings) -> None:
+        ids = queue_alerts(store, "a@example.it", "down@example.it", "c@example.it")
+        transport = Scripted(down=TemporaryFailure("421 closing", unavailable=True))
+
+        report = deliver(store, settings, on=ON, transport=transport)
+
+        assert (report.sent, report.deferred, report.stopped) == (1, 1, "421 closing")
+        assert statuses(store) == ["sent", "queued", "queued"]
+        assert [message_row(store, id_).attempts for id_ in ids] == [1, 1, 0]
+
+    def test_an_outage_gives_no_message_up(self, store: Store, settings: Settings) -> None:
+        with store.write() as connection:
+            factories.customer(connection)
+            box = factories.box(connection, status="deleted")
+            event_id = factories.event(connection, "box.deleted", occurred_on=ON, box_id=box)
+            message = queued(connection, event_id, kind="box.deleted", recipient="down@example.it")
+        transport = Scripted(down=TemporaryFailure("no route", unavailable=True))
+
+        assert deliver(store, settings, on=ON + 30 * A_DAY, transport=transport).deferred == 1
+        assert message_row(store, message).status == "queued"
+
+
+class TestNothingIsLostAndNothingComesTwice:
+    def test_each_acceptance_is_committed_before_the_next_message_is_handed_over(
+        self, store: Store, settings: Settings
+    ) -> None:
+        queue_alerts(store, "a@example.it", "b@example.it", "c@example.it")
+        transport, seen = Scripted(), []
+        transport.before_send = lambda _: seen.append(statuses(store))
+
+        deliver(store, settings, on=ON, transport=transport)
+
+        assert seen == [["queued"] * 3, ["sent", "queued", "queued"], ["sent", "sent", "queued"]]
+
+    def test_what_may_be_repeated_is_recorded_a_batch_at_a_time(self, store: Store, settings: Settings) -> None:
+        queue_alerts(store, "a@example.it", "b@example.it", "c@example.it")
+        commits = []
+
+        def note(connection: Connection) -> None:
+            if connection.get_execution_options().get("lifecycle_write"):
+                commits.append(connection)
+
+        event.listen(store.engine, "commit", note)
+        deliver(store, settings, on=ON, transport=Scripted(repeatable=True))
+        event.remove(store.engine, "commit", note)
+
+        assert statuses(store) == ["sent"] * 3
+        assert len(commits) == 2
+
+    @pytest.mark.parametrize("repeatable", [False, True])
+    def test_an_interruption_leaves_what_was_not_recorded_in_the_queue(
+        self,
+        store: Store,
+        settings: Settings,
+        repeatable: bool,  # noqa: FBT001 -- a column of the table above
+    ) -> None:
+        queue_alerts(store, "a@example.it", "b@example.it", "c@example.it")
+        transport = Scripted(repeatable=repeatable)
+
+        def interrupt(envelope: Outgoing) -> None:
+            if envelope.recipient.local == "b":
+                raise KeyboardInterrupt
+
+        transport.before_send = interrupt
+        with pytest.raises(KeyboardInterrupt):
+            deliver(store, settings, on=ON, transport=transport)
+        assert statuses(store) == ["queued" if repeatable else "sent", "queued", "queued"]
+
+        transport.before_send = None
+        deliver(store, settings, on=ON, transport=transport)
+        assert statuses(store) == ["sent"] * 3
+
+    def test_a_message_that_somebody_else_took_is_left_as_it_is(self, store: Store, settings: Settings) -> None:
+        (first,) = queue_alerts(store, "a@example.it")
+        transport = Scripted()
+
+        def meddle(_: Outgoing) -> None:
+            with store.write() as connection:
+                connection.execute(update(messages).values(status="failed", response="by hand"))
+
+        transport.before_send = meddle
+        deliver(store, settings, on=ON, transport=transport)
+
+        row = message_row(store, first)
+        assert (row.status, row.response) == ("failed", "by hand")
+
+    def test_who_has_lost_the_lease_sends_nothing(self, store: Store, settings: Settings) -> None:
+        queue_alerts(store, "a@example.it")
+        transport = Scripted()
+
+        class Lost:
+            def check(self, connection: Connection) -> None:  # noqa: ARG002 -- as a fence is asked
+                raise LeaseLost("taken over")
+
+        with pytest.raises(LeaseLost):
+            deliver(store.fenced(Lost()), settings, on=ON, transport=transport)
+        assert transport.sent == []
+
+    def test_in_a_rehearsal_nothing_leaves_and_nothing_stays(self, store: Store, settings: Settings) -> None:
+        queue_alerts(store, "a@example.it", "not an address")
+
+        with store.rehearse() as rehearsal:
+            report = deliver(rehearsal, settings, on=ON)
+
+        assert (report.sent, report.failed) == (1, 1)
+        assert statuses(store) == ["queued", "queued"]
+        assert not settings.mail.directory.exists()
+
+    def test_files_written_again_replace_themselves(self, store: Store, settings: Settings) -> None:
+        queue_alerts(store, "a@example.it", "b@example.it")
+        deliver(store, settings, on=ON)
+        written = sorted(settings.mail.directory.rglob("*"))
+        with store.write() as connection:
+            connection.execute(update(messages).values(status="queued", accepted_on=None))
+
+        deliver(store, settings, on=ON + A_DAY)
+
+        assert sorted(settings.mail.directory.rglob("*")) == written
+        assert sum(path.is_file() for path in written) == 2
+
+
+class TestWithARealMailServer:
+    def settings(self, tmp_path: Path, port: int) -> Settings:
+        return settings_for(tmp_path, transport="smtp", host=HOST, port=port, timeout=5)
+
+    def test_each_message_meets_its_own_fate(self, store: Store, tmp_path: Path) -> None:
+        ids = queue_alerts(
+            store, "a@example.it", "later@example.it", "never@example.it", "drop@example.it", "b@example.it"
+        )
+        with mail_server() as server:
+            report = deliver(store, self.settings(tmp_path, server.port), on=ON)
+
+        assert (report.sent, report.deferred, report.failed, report.stopped) == (2, 2, 1, None)
+        assert [delivered.recipient for delivered in server.delivered] == ["a@example.it", "b@example.it"]
+        assert statuses(store) == ["sent", "queued", "failed", "queued", "sent"]
+        assert message_row(store, ids[0]).response == "250 2.0.0 Queued"
+        assert message_row(store, ids[2]).response == "550 5.1.1 <(address)>: Recipient address rejected"
+
+    def test_a_server_that_is_closing_or_down_ends_the_delivery(self, store: Store, tmp_path: Path) -> None:
+        ids = queue_alerts(store, "a@example.it", "closing@example.it", "c@example.it")
+        with mail_server() as server:
+            report = deliver(store, self.settings(tmp_path, server.port), on=ON)
+        assert (report.sent, report.deferred) == (1, 1)
+        assert report.stopped == "421 4.3.2 Shutting down"
+
+        report = deliver(store, self.settings(tmp_path, free_port()), on=ON)
+        assert (report.sent, report.deferred) == (0, 1)
+        assert report.stopped is not None
+        assert "Connection refused" in report.stopped
+        assert [message_row(store, id_).attempts for id_ in ids] == [1, 1, 1]
+
+    def test_killed_at_any_moment_only_the_message_in_hand_comes_twice(self, database_url: str, tmp_path: Path) -> None:
+        store = open_store(database_url)
+        ids = queue_alerts(store, *(f"r{number}@example.it" for number in range(8)))
+        with mail_server() as server:
+            with self._killed(database_url, server, after=2) as kill:
+                server.when_taken = kill  # taken, but the sender never learns of it
+            with self._killed(database_url, server, after=5) as kill:
+                server.when_announced = kill  # right after the one before was taken
+            assert deliver(store, self.settings(tmp_path, server.port), on=ON).stopped is None
+
+        times = Counter(delivered.message["Message-ID"] for delivered in server.delivered)
+        keys = [message_row(store, id_).message_key for id_ in ids]
+        assert times == Counter(message_id(key, "lifecycle.example.it") for key in [*keys, keys[1]])
+        assert statuses(store) == ["sent"] * 8
+        store.engine.dispose()
+
+    @contextmanager
+    def _killed(self, url: str, server: MailServer, *, after: int) -> Iterator[Callable[[], None]]:
+        """Deliver in a process that is killed when the given hook is called with so many messages taken."""
+        victims: list[subprocess.Popen[bytes]] = []
+
+        def kill() -> None:
+            if len(server.delivered) == after:
+                victims[0].kill()
+                victims[0].wait()
+
+        yield kill
+        command = [sys.executable, "-m", "tests.mail.deliver_process", url, str(server.port)]
+        victims.append(subprocess.Popen(command))
+        assert victims[0].wait(timeout=60) == -signal.SIGKILL
+        server.when_announced = server.when_taken = None
+
+
+def test_the_cost_of_a_delivery_follows_what_is_queued(sqlite_store: Store, settings: Settings) -> None:
+    with sqlite_store.write() as connection:
+        factories.customer(connection)
+        box = factories.box(connection)
+        renewed = factories.event(connection, "box.renewed", occurred_on=ON, box_id=box)
+        queued(connection, alert(connection, box), renewed)
+    plans: list[str] = []
+
+    def explain(_conn: object, cursor: Any, statement: str, parameters: Any, *_rest: object) -> None:
+        if statement.startswith(("SELECT", "UPDATE")):
+            plans.extend(row[3] for row in cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall())
+
+    event.listen(sqlite_store.engine, "before_cursor_execute", explain)
+    with sqlite_store.write() as connection:
+        (waiting,) = records.waiting(connection, after=0, limit=10, at=MOMENT, only=None)
+        gather(connection, [waiting.id], Office(settings, ON))
+        records.mark_lines(connection, {renewed: True})
+        records.resolve_parked(connection, [waiting.id])
+    event.remove(sqlite_store.engine, "before_cursor_execute", explain)
+
+    assert any("ix_messages_queued" in plan for plan in plans), plans
+    assert [plan for plan in plans if plan.startswith("SCAN") and "json_each" not in plan] == []

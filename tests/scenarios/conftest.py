@@ -1,0 +1,69 @@
+"""Providers for whole lives: one on both kinds of database, one on the embedded kind only."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import freezegun
+import pytest
+import structlog
+from freezegun.api import FrozenDateTimeFactory
+
+import lifecycle_jobs
+from lifecycle_jobs.db import session
+from lifecycle_jobs.db.session import Store, open_store
+from lifecycle_jobs.mail import outbox
+from lifecycle_jobs.mail.render import Renderer
+from tests import servers
+from tests.scenarios.provider import Provider
+
+# A module that is first imported while time stands still would keep the false clock for good.
+for _module in pkgutil.walk_packages(lifecycle_jobs.__path__, "lifecycle_jobs."):
+    if ".migrations" not in _module.name and not _module.name.endswith("__main__"):
+        importlib.import_module(_module.name)
+
+
+renderer_of = cache(Renderer)
+"""Templates are compiled once for all tests, as in one long process, and not again for each command."""
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FrozenDateTimeFactory]:
+    """The clock of all that happens in a test; it stands still until it is moved."""
+    stores: list[Store] = []
+
+    @cache  # queries are put into words once for a test, and not again for each command
+    def open_once(url: str) -> Store:
+        stores.append(open_store(url))
+        return stores[-1]
+
+    monkeypatch.setattr(session, "open_store", open_once)
+    monkeypatch.setattr(outbox, "Renderer", renderer_of)
+    with freezegun.freeze_time("2026-12-01T04:00:00Z") as frozen:
+        assert isinstance(frozen, FrozenDateTimeFactory)
+        yield frozen
+    for store in stores:
+        store.engine.dispose()
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def provider(database_url: str, tmp_path: Path, clock: FrozenDateTimeFactory) -> Provider:
+    """A provider without customers, on each kind of database."""
+    return Provider(database_url, tmp_path / "provider", clock)
+
+
+@pytest.fixture
+def embedded(sqlite_url: str, tmp_path: Path, clock: FrozenDateTimeFactory) -> Provider:
+    """A provider without customers on SQLite, for what the kind of database has no part in."""
+    return Provider(sqlite_url, tmp_path / "embedded", clock)
+
+
+@pytest.fixture
+def another(tmp_path: Path, clock: FrozenDateTimeFactory) -> Provider:
+    """A second provider without customers, to compare with."""
+    return Provider(servers.fresh_sqlite(tmp_path), tmp_path / "another", clock)

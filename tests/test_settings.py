@@ -1,0 +1,594 @@
+"""What an operator can set, where it may come from, and everything that is refused."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from pydantic import ValidationError
+
+from lifecycle_jobs import data
+from lifecycle_jobs.data import data_folder
+from lifecycle_jobs.errors import ConfigurationError
+from lifecycle_jobs.policy import Policy
+from lifecycle_jobs.settings import load_settings
+from lifecycle_jobs.settings.model import Settings
+
+Write = Callable[[str], Path]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.upper().startswith("LIFECYCLE_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def chosen(tmp_path: Path) -> Write:
+    def write(text: str) -> Path:
+        path = tmp_path / "chosen.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    monkeypatch.setenv("LIFECYCLE_SECRETS_DIR", str(folder))
+    return folder
+
+
+def refusal(config: Path | None = None) -> str:
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(config)
+    return str(refused.value)
+
+
+# What ships
+
+
+def test_the_embedded_setup_is_the_specified_one() -> None:
+    settings = load_settings()
+
+    assert settings.zone == ZoneInfo("Europe/Rome")
+    assert settings.policy.policy() == Policy()
+    assert (settings.gateway.kind, settings.mail.transport) == ("sandbox", "files")
+    assert (settings.deletion.max_percent, settings.deletion.always_allowed) == (5, 100)
+    assert settings.deletion.require_delivered_warning is False
+    assert settings.templates.directory is None
+
+
+def test_the_shipped_catalogue_is_the_specified_one() -> None:
+    catalog = load_settings().catalog()
+
+    assert catalog.vat_percent == Decimal(22)
+    assert {
+        plan.code: (plan.annual_price_cents, plan.inbox_gb, plan.archive_gb, plan.auto_renewable)
+        for plan in catalog.plans.values()
+    } == {
+        "standard": (990, 1, 0, True),
+        "pro": (2500, 2, 3, True),
+        "premium": (4000, 2, 8, True),
+        "domain": (0, 1, 0, False),
+    }
+    standard, domain = catalog.plans["standard"], catalog.plans["domain"]
+    assert (standard.max_extra_inbox_gb, standard.max_extra_archive_gb) == (1, 0)
+    assert (domain.max_extra_inbox_gb, domain.max_extra_archive_gb) == (0, 0)
+    assert all(plan.policy == Policy() for plan in catalog.plans.values())
+
+
+def test_the_shipped_file_names_every_key_and_no_model_has_a_default_of_its_own() -> None:
+    table = tomllib.loads((data_folder("config") / "lifecycle.toml").read_text(encoding="utf-8"))
+
+    for name, field in Settings.model_fields.items():
+        assert field.is_required(), name
+        if name != "plans":
+            keys = getattr(field.annotation, "model_fields")  # noqa: B009 -- mypy sees only a type
+            assert set(table[name]) == set(keys), name
+            assert all(key.is_required() for key in keys.values()), name
+
+
+def test_the_production_file_holds_only_what_differs_and_no_gateway() -> None:
+    path = data_folder("config") / "production.toml"
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    settings = load_settings(path)
+
+    assert settings.database.url.startswith("postgresql+psycopg://")
+    assert (settings.mail.transport, settings.mail.tls) == ("smtp", "starttls")
+    assert settings.deletion.require_delivered_warning is True
+    assert settings.log.format == "json"
+    assert "kind" not in table["gateway"]
+
+
+def test_an_installed_package_finds_its_data_inside_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "package" / "_data" / "config").mkdir(parents=True)
+    monkeypatch.setattr(data, "_PACKAGE", tmp_path / "package")
+
+    assert data_folder("config") == tmp_path / "package" / "_data" / "config"
+    assert data_folder("templates") == tmp_path / "templates"
+
+
+def test_settings_cannot_be_changed_afterwards() -> None:
+    settings = load_settings()
+
+    with pytest.raises(ValidationError):
+        settings.lease.seconds = 5  # type: ignore[misc]
+    with pytest.raises(ValidationError):
+        settings.lease = settings.lease  # type: ignore[misc]
+
+
+def test_the_catalogue_is_made_once() -> None:
+    settings = load_settings()
+
+    assert settings.catalog() is settings.catalog()
+
+
+# Layers
+
+
+def test_a_chosen_file_changes_only_what_it_names(chosen: Write) -> None:
+    settings = load_settings(chosen('[mail]\nport = 2525\n[plans.pro]\nannual_price = "26.00"\n'))
+
+    assert (settings.mail.port, settings.mail.host) == (2525, "localhost")
+    assert settings.plans["pro"].annual_price == 2600
+    assert settings.plans["pro"].inbox_gb == 2
+    assert settings.plans["standard"].annual_price == 990
+
+
+def test_the_chosen_file_can_be_named_by_the_environment(
+    chosen: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_CONFIG", str(chosen("[lease]\nseconds = 7\n")))
+
+    assert load_settings().lease.seconds == 7
+
+
+def test_the_argument_wins_over_the_environment_in_naming_the_file(
+    chosen: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_CONFIG", "nowhere.toml")
+
+    assert load_settings(chosen("[lease]\nseconds = 8\n")).lease.seconds == 8
+
+
+def test_secrets_win_over_files_and_the_environment_wins_over_secrets(
+    chosen: Write, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = chosen('[mail]\nhost = "file"\nport = 1\nmessage_id_domain = "file"\n')
+    (secrets / "LIFECYCLE_MAIL__HOST").write_text("secret\n")
+    (secrets / "LIFECYCLE_MAIL__PORT").write_text("2\n")
+    monkeypatch.setenv("LIFECYCLE_MAIL__HOST", "environment")
+
+    mail = load_settings(config).mail
+
+    assert (mail.host, mail.port, mail.message_id_domain) == ("environment", 2, "file")
+
+
+def test_the_environment_reaches_lists_plans_and_the_policy_of_a_plan(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_POLICY__ALERT_MILESTONES", "[60, 30]")
+    monkeypatch.setenv("LIFECYCLE_PLANS__STANDARD__ANNUAL_PRICE", "10.50")
+    monkeypatch.setenv("LIFECYCLE_PLANS__DOMAIN__POLICY__OUTAGE_GRACE_DAYS", "5")
+    monkeypatch.setenv("LIFECYCLE_PLANS__DOMAIN__POLICY__CHARGE_SLOTS", "[3, 0]")
+    monkeypatch.setenv("LIFECYCLE_DELETION__REQUIRE_DELIVERED_WARNING", "true")
+
+    settings = load_settings()
+    plans = settings.catalog().plans
+
+    assert settings.deletion.require_delivered_warning is True
+    assert plans["standard"].annual_price_cents == 1050
+    assert plans["standard"].policy == Policy(alert_milestones=(60, 30))
+    assert plans["domain"].policy == Policy(
+        alert_milestones=(60, 30), outage_grace_days=5, charge_slots=(3, 0)
+    )
+
+
+def test_a_plan_may_come_from_the_environment_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = load_settings().plans["standard"].model_dump(exclude={"policy"})
+    for key, value in (values | {"annual_price": "1.00"}).items():
+        monkeypatch.setenv(f"LIFECYCLE_PLANS__GOLD__{key.upper()}", str(value))
+
+    assert load_settings().catalog().plans["gold"].annual_price_cents == 100
+
+
+def test_a_secret_is_not_shown(secrets: Path, chosen: Write) -> None:
+    (secrets / "LIFECYCLE_MAIL__PASSWORD").write_text("hunter2\n")
+
+    settings = load_settings(chosen('[mail]\nusername = "me"\n'))
+
+    assert settings.mail.password.get_secret_value() == "hunter2"
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("written", "cents"), [('"9.90"', 990), ("9.90", 990), ("9", 900), ('"0"', 0), ("19.99", 1999)]
+)
+def test_a_price_is_kept_in_whole_cents(chosen: Write, written: str, cents: int) -> None:
+    settings = load_settings(chosen(f"[plans.standard]\nannual_price = {written}\n"))
+
+    assert settings.catalog().plans["standard"].annual_price_cents == cents
+
+
+def test_vat_may_have_decimals_and_is_exact(chosen: Write) -> None:
+    assert load_settings(chosen("[business]\nvat_percent = 22.1\n")).business.vat_percent == Decimal("22.1")
+
+
+# Refusals: where the values come from
+
+
+def test_every_problem_is_listed_with_the_place_it_comes_from(
+    chosen: Write, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = chosen('[mail]\nport = "many"\ncolour = 1\n[lease]\nseconds = 1\n[paint]\n')
+    (secrets / "LIFECYCLE_LOG__LEVEL").write_text("loud")
+    monkeypatch.setenv("LIFECYCLE_GATEWAY__KIND", "piggybank")
+    monkeypatch.setenv("LIFECYCLE_MIAL__HOST", "x")
+
+    assert refusal(config).splitlines() == [
+        "The configuration cannot be used:",
+        "  gateway.kind: must be 'sandbox' or 'stripe' (environment variable LIFECYCLE_GATEWAY__KIND)",
+        f"  lease.seconds: must be greater than or equal to 5 ({config})",
+        f"  log.level: must be 'debug', 'info', 'warning' or 'error' ({secrets / 'LIFECYCLE_LOG__LEVEL'})",
+        f"  mail.colour: unknown key ({config})",
+        f"  mail.port: must be a whole number ({config})",
+        (
+            "  mial.host: no setting has the name LIFECYCLE_MIAL__HOST; did you mean LIFECYCLE_MAIL__HOST? "
+            "(environment variable LIFECYCLE_MIAL__HOST)"
+        ),
+        f"  paint: unknown section ({config})",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("LIFECYCLE_MAIL__PASWORD", "LIFECYCLE_MAIL__PASSWORD"),
+        ("LIFECYCLE_MAIL_PASSWORD", "LIFECYCLE_MAIL__PASSWORD"),
+        ("LIFECYCLE_CONFG", "LIFECYCLE_CONFIG"),
+        ("lifecycle_mail__host", "LIFECYCLE_MAIL__HOST"),
+        ("LIFECYCLE_PLANS__PRO__PRICE", "LIFECYCLE_PLANS__PRO__"),
+    ],
+)
+def test_a_misspelt_variable_is_refused_with_the_nearest_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, nearest: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+
+    message = refusal()
+
+    assert f"no setting has the name {name}; did you mean {nearest}" in message
+    assert len(message.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LIFECYCLE_MAIL", '{"host": "x"}'),
+        ("LIFECYCLE_PLANS", "{}"),
+        ("LIFECYCLE_PLANS__PRO", "{}"),
+        ("LIFECYCLE_PLANS__PRO__POLICY", "{}"),
+        ("LIFECYCLE_", "x"),
+    ],
+)
+def test_a_whole_table_in_one_variable_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    assert f"no setting has the name {name}" in refusal()
+
+
+def test_a_misspelt_plan_in_the_environment_is_an_incomplete_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIFECYCLE_PLANS__PREMUIM__INBOX_GB", "1")
+
+    assert (
+        "plans.premuim.annual_price: is missing (environment variable LIFECYCLE_PLANS__PREMUIM__INBOX_GB)"
+        in refusal()
+    )
+
+
+def test_a_misspelt_secret_is_refused(secrets: Path) -> None:
+    (secrets / "LIFECYCLE_MAIL__PASWORD").write_text("x")
+
+    message = refusal()
+
+    assert "did you mean LIFECYCLE_MAIL__PASSWORD?" in message
+    assert str(secrets / "LIFECYCLE_MAIL__PASWORD") in message
+
+
+def test_other_files_in_the_secrets_folder_are_none_of_our_business(secrets: Path) -> None:
+    (secrets / "postgres_password").write_text("x")
+    (secrets / "..data").mkdir()
+
+    assert load_settings().mail.password.get_secret_value() == ""
+
+
+def test_a_secret_that_would_not_be_read_is_refused(secrets: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("x")
+    (secrets / "LIFECYCLE_MAIL__PASSWORD").symlink_to(tmp_path / "elsewhere")
+
+    assert "mail.password: is not a file inside the secrets folder" in refusal()
+
+
+def test_a_secret_that_is_no_text_is_refused(secrets: Path) -> None:
+    (secrets / "LIFECYCLE_MAIL__PASSWORD").write_bytes(b"\xff\xfe")
+
+    assert "LIFECYCLE_SECRETS_DIR: cannot be read" in refusal()
+
+
+def test_a_missing_secrets_folder_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LIFECYCLE_SECRETS_DIR", str(tmp_path / "nowhere"))
+
+    assert f"LIFECYCLE_SECRETS_DIR: there is no folder {tmp_path / 'nowhere'}" in refusal()
+
+
+def test_a_missing_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = tmp_path / "missing.toml"
+
+    assert f"{missing}: there is no such file" in refusal(missing)
+
+    monkeypatch.setenv("LIFECYCLE_CONFIG", str(missing))
+    assert f"{missing}: there is no such file (environment variable LIFECYCLE_CONFIG)" in refusal()
+
+
+def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    assert f"{tmp_path}: cannot be read: Is a directory" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["LIFECYCLE_CONFIG", "LIFECYCLE_SECRETS_DIR"])
+def test_an_empty_name_of_a_file_or_folder_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "")
+
+    assert f"{name}: is empty" in refusal()
+
+
+def test_a_broken_file_is_refused_with_the_line(chosen: Write) -> None:
+    message = refusal(chosen("[mail]\nport = \n"))
+
+    assert "is not valid TOML" in message
+    assert "line 2" in message
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "latin.toml"
+    path.write_bytes('[provider]\nname = "Caffè"\n'.encode("latin-1"))
+
+    assert "is not UTF-8 text" in refusal(path)
+
+
+def test_a_key_of_the_settings_library_is_an_unknown_section(chosen: Write, tmp_path: Path) -> None:
+    assert "_secrets_dir: unknown section" in refusal(chosen(f'_secrets_dir = "{tmp_path}"\n'))
+
+
+def test_a_password_in_a_file_is_refused_even_if_the_environment_overrides_it(
+    chosen: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_MAIL__PASSWORD", "right")
+    config = chosen('[mail]\nusername = "me"\ntls = "tls"\npassword = "hunter2"\n')
+
+    message = refusal(config)
+
+    assert "mail.password: a secret may not stand in a file" in message
+    assert "LIFECYCLE_MAIL__PASSWORD" in message
+    assert f"({config})" in message
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://me:hunter2@db/lifecycle",
+        "postgresql+psycopg://me:hunter2/#@db/lifecycle",
+        "postgresql+psycopg://me@db/lifecycle?password=hunter2",
+        "postgresql+psycopg://me@db/lifecycle?sslmode=verify-full&sslpassword=hunter2",
+    ],
+)
+def test_a_database_password_is_refused_in_a_file_and_accepted_from_the_environment(
+    chosen: Write, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    message = refusal(chosen(f'[database]\nurl = "{url}"\n'))
+
+    assert "database.url: an address with a password may not stand in a file" in message
+    assert "hunter2" not in message
+
+    monkeypatch.setenv("LIFECYCLE_DATABASE__URL", url)
+    assert load_settings().database.url == url
+
+
+# Refusals: the values themselves
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "problem"),
+    [
+        ("provider", 'name = ""', "provider.name: must not be empty"),
+        ("provider", r'legal_line = "a\nb"', "provider.legal_line: must be one line"),
+        ("provider", 'website = "www.example.it"', "provider.website: must be a web address"),
+        ("provider", 'support_email = "nobody"', "provider.support_email: must be an e-mail address"),
+        ("business", 'zone = "Europe/Roma"', "business.zone: is not a time zone"),
+        ("business", 'zone = "Europe"', "business.zone: is not a time zone"),
+        ("business", 'zone = "../etc/passwd"', "business.zone: is not a time zone"),
+        ("business", 'zone = ""', "business.zone: is not a time zone"),
+        ("business", "vat_percent = -1", "business.vat_percent: must be greater than or equal to 0"),
+        ("business", "vat_percent = nan", "business.vat_percent: must be a finite number"),
+        ("business", "max_catch_up_days = 0", "business.max_catch_up_days: must be"),
+        ("business", "max_catch_up_days = true", "business.max_catch_up_days: must be a number"),
+        ("database", 'url = "mysql://x/y"', "database.url: must begin with sqlite://"),
+        ("database", 'url = "lifecycle.db"', "database.url: must begin with sqlite://"),
+        ("database", "chunk_size = 0", "database.chunk_size: must be"),
+        ("deletion", "max_percent = 101", "deletion.max_percent: must be"),
+        ("deletion", "max_percent = 5.5", "deletion.max_percent: must be a whole number"),
+        ("deletion", "delivered_warning_days = 0", "deletion.delivered_warning_days: must be"),
+        ("deletion", 'require_delivered_warning = "perhaps"', "must be true or false"),
+        ("gateway", 'kind = "stripe"', "gateway.kind: stripe is not available in this version"),
+        ("gateway", 'key_prefix = ""', "gateway.key_prefix: must be"),
+        ("gateway", "resend_within = 24", "gateway.resend_within: must be less than 24"),
+        ("gateway", "outage_limit = 0", "gateway.outage_limit: must be"),
+        ("sandbox", 'journal = ""', "sandbox.journal: must name a file"),
+        ("mail", 'transport = "pigeon"', "mail.transport: must be 'files' or 'smtp'"),
+        ("mail", 'directory = ""', "mail.directory: must name a folder"),
+        ("mail", "port = 0", "mail.port: must be"),
+        ("mail", "port = 65536", "mail.port: must be"),
+        ("mail", "timeout = 0", "mail.timeout: must be"),
+        ("mail", 'sender = "a@b, c@d"', "mail.sender: must be an e-mail address"),
+        ("mail", r'sender_name = "A\r\nBcc: x@example.it"', "mail.sender_name: must be one line"),
+        ("mail", 'reply_to = "nobody"', "mail.reply_to: must be an e-mail address"),
+        ("mail", 'message_id_domain = "a b"', "mail.message_id_domain: must be a domain name"),
+        ("mail", "retry_after = []", "mail.retry_after: must be a list of at least one number"),
+        ("mail", "retry_after = [1, 0]", "mail.retry_after: must be a list of at least one number"),
+        ("mail", "retry_after = 5", "mail.retry_after: must be a list"),
+        ("mail", "give_up_after = 0", "mail.give_up_after: must be"),
+        ("links", 'renew = "https://x/{box}"', "links.renew: has the unknown placeholder {box}"),
+        ("links", 'renew = "https://x/{address.x}"', "links.renew: has the unknown placeholder"),
+        ("links", 'renew = "https://x/{address!r}"', "links.renew: has the unknown placeholder"),
+        ("links", 'renew = "https://x/{address"', "links.renew: must be a web address, with every brace"),
+        ("links", 'credit = "javascript:alert(1)"', "links.credit: must be a web address"),
+        ("links", 'account = ""', "links.account: must not be empty"),
+        ("templates", 'directory = "/no/such/folder"', "templates.directory: there is no folder"),
+        ("lease", "seconds = 4", "lease.seconds: must be greater than or equal to 5"),
+        ("log", 'level = "loud"', "log.level: must be"),
+        ("log", 'format = "xml"', "log.format: must be"),
+        ("plans.pro", "annual_price = 9.999", "plans.pro.annual_price: must be an amount in euros"),
+        ("plans.pro", 'annual_price = "9,90"', "plans.pro.annual_price: must be an amount in euros"),
+        ("plans.pro", "annual_price = -1", "plans.pro.annual_price: must be an amount in euros"),
+        ("plans.pro", "annual_price = inf", "plans.pro.annual_price: must be an amount in euros"),
+        ("plans.pro", "annual_price = true", "plans.pro.annual_price: must be a number"),
+        ("plans.pro", "inbox_gb = 0", "plans.pro.inbox_gb: must be"),
+        ("plans.pro", "archive_gb = -1", "plans.pro.archive_gb: must be"),
+        ("plans.pro", "longest_term_years = 6", "plans.pro.longest_term_years: must be"),
+        ("plans.pro", "longest_term_years = 0", "plans.pro.longest_term_years: must be"),
+        ("plans.pro", "colour = 1", "plans.pro.colour: unknown key"),
+        ("plans.pro", "policy = 1", "plans.pro.policy: must be a table"),
+        ("plans.pro.policy", "colour = 1", "plans.pro.policy.colour: unknown key"),
+        ("plans.gold", 'name = "Gold"', "plans.gold.inbox_gb: is missing"),
+    ],
+)
+def test_a_wrong_value_is_refused(chosen: Write, section: str, line: str, problem: str) -> None:
+    config = chosen(f"[{section}]\n{line}\n")
+    message = refusal(config)
+
+    assert problem in message
+    assert f"({config})" in message
+
+
+WRONG_POLICIES: list[tuple[str, str]] = [
+    ("alert_milestones = []", "alert_milestones: must not be empty"),
+    ("notice_milestones = []", "notice_milestones: must not be empty"),
+    ("charge_slots = []", "charge_slots: must not be empty"),
+    ("deletion_milestones = []", "deletion_milestones: must not be empty"),
+    ("alert_milestones = [1, 7]", "alert_milestones: must be strictly descending"),
+    ("alert_milestones = [7, 7]", "alert_milestones: must be strictly descending"),
+    ("alert_milestones = [7, 0]", "alert_milestones: every value must be 1 to"),
+    ("alert_milestones = [99999, 7]", "alert_milestones: every value must be 1 to"),
+    ("alert_milestones = [7, 1.5]", "alert_milestones[1]: must be a whole number"),
+    ("alert_milestones = [true]", "alert_milestones[0]: must be a number"),
+    ('alert_milestones = "90, 60"', "alert_milestones: must be a list of whole numbers"),
+    ("charge_slots = [1, -1]", "charge_slots: every value must be 0 to"),
+    ("charge_slots = [8, 0]", "notice_milestones: the last notice, 37 days before expiry, lies less than 30"),
+    ("notice_milestones = [90, 36]", "notice_milestones: the last notice, 36 days before expiry"),
+    ("outage_grace_days = 11", "late_charge_days: 10 is less than outage_grace_days = 11"),
+    ("outage_grace_days = -1", "outage_grace_days: must be 0 to"),
+    ("suspended_days = 0", "suspended_days: must be 1 to"),
+    ("suspended_days = 99999", "suspended_days: must be 1 to"),
+    ("minimum_suspension_days = 0", "minimum_suspension_days: must be 1 to"),
+    ("suspended_days = 59", "deletion_milestones: 60 lies before the suspension"),
+]
+
+
+@pytest.mark.parametrize(("line", "problem"), WRONG_POLICIES)
+def test_a_policy_that_skips_a_step_or_breaks_the_law_is_refused(
+    chosen: Write, line: str, problem: str
+) -> None:
+    assert f"policy.{problem}" in refusal(chosen(f"[policy]\n{line}\n"))
+
+
+@pytest.mark.parametrize(("line", "problem"), WRONG_POLICIES)
+def test_the_policy_of_a_plan_is_judged_with_the_rest_of_the_policy(
+    chosen: Write, line: str, problem: str
+) -> None:
+    assert f"plans.domain.policy.{problem}" in refusal(chosen(f"[plans.domain.policy]\n{line}\n"))
+
+
+def test_a_policy_at_its_limits_is_accepted(chosen: Write) -> None:
+    settings = load_settings(
+        chosen(
+            "[policy]\nalert_milestones = [1]\nnotice_milestones = [30]\ncharge_slots = [0]\n"
+            "late_charge_days = 0\noutage_grace_days = 0\nsuspended_days = 1\n"
+            "minimum_suspension_days = 1\ndeletion_milestones = [1]\n"
+        )
+    )
+
+    assert settings.policy.suspended_days == 1
+
+
+@pytest.mark.parametrize("code", ["Gold", "go__ld", "go ld", "-gold"])
+def test_a_plan_code_that_the_environment_could_not_name_is_refused(chosen: Write, code: str) -> None:
+    plan = load_settings().plans["standard"].model_dump(exclude={"policy"}) | {"annual_price": 1}
+    lines = "\n".join(f"{key} = {_toml(value)}" for key, value in plan.items())
+
+    assert f"plans.{code}: a code is small letters" in refusal(chosen(f'[plans."{code}"]\n{lines}\n'))
+
+
+def _toml(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool | int) else f'"{value}"'
+
+
+# Refusals: values that contradict each other
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ('transport = "smtp"\nhost = ""', "mail.host: must not be empty with transport = smtp"),
+        ('transport = "smtp"\nsender = ""', "mail.sender: must not be empty with transport = smtp"),
+        ('username = "me"', "mail.username: has no password"),
+    ],
+)
+def test_a_mail_transport_without_what_it_needs_is_refused(chosen: Write, lines: str, problem: str) -> None:
+    assert problem in refusal(chosen(f"[mail]\n{lines}\n"))
+
+
+def test_a_password_without_a_username_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIFECYCLE_MAIL__PASSWORD", "hunter2")
+
+    message = refusal()
+
+    assert (
+        "mail.password: has no username: give both or neither "
+        "(environment variable LIFECYCLE_MAIL__PASSWORD)" in message
+    )
+    assert "hunter2" not in message
+
+
+def test_a_password_does_not_travel_in_the_clear_beyond_this_machine(
+    chosen: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_MAIL__PASSWORD", "hunter2")
+    login = '[mail]\nusername = "me"\n'
+
+    assert "mail.tls: none would send the password in the clear" in refusal(
+        chosen(login + 'host = "smtp.example.it"\n')
+    )
+    for host in ("localhost", "127.0.0.1", "::1"):
+        assert load_settings(chosen(login + f'host = "{host}"\n')).mail.host == host
+    encrypted = load_settings(chosen(login + 'host = "smtp.example.it"\ntls = "starttls"\n'))
+    assert encrypted.mail.tls == "starttls"
+
+
+def test_a_delivered_warning_may_be_demanded_of_files_too(chosen: Write) -> None:
+    settings = load_settings(chosen("[deletion]\nrequire_delivered_warning = true\n"))
+
+    assert settings.mail.transport == "files"
