@@ -269,9 +269,7 @@ def charge(
 ) -> int:
     """An attempt to collect an order, by default that of slot 7, still without an answer. Returns the id."""
     attempted_on = attempted_on or term_expires_on - timedelta(days=slot)
-    attempted_at = attempted_at or datetime(
-        attempted_on.year, attempted_on.month, attempted_on.day, 3, tzinfo=UTC
-    )
+    attempted_at = attempted_at or datetime(attempted_on.year, attempted_on.month, attempted_on.day, 3, tzinfo=UTC)
     settled = status in {"succeeded", "declined", "not_attempted"}
     if status == "declined":
         decline_code = decline_code or "generic_decline"

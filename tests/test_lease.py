@@ -27,6 +27,8 @@ from tests.crash.launcher import POINT, Point
 from tests.crash.provider import ON, settle
 from tests.crash.trial import clean_environment
 
+pytestmark = pytest.mark.timeout(900)
+
 LAST_START = Point("lease", 1, "wait")
 """About to ask for the lease."""
 

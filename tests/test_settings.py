@@ -110,9 +110,7 @@ def test_the_production_file_holds_only_what_differs_and_no_gateway() -> None:
     assert "kind" not in table["gateway"]
 
 
-def test_an_installed_package_finds_its_data_inside_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_installed_package_finds_its_data_inside_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "package" / "_data" / "config").mkdir(parents=True)
     monkeypatch.setattr(data, "_PACKAGE", tmp_path / "package")
 
@@ -147,9 +145,7 @@ def test_a_chosen_file_changes_only_what_it_names(chosen: Write) -> None:
     assert settings.plans["standard"].annual_price == 990
 
 
-def test_the_chosen_file_can_be_named_by_the_environment(
-    chosen: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_chosen_file_can_be_named_by_the_environment(chosen: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIFECYCLE_CONFIG", str(chosen("[lease]\nseconds = 7\n")))
 
     assert load_settings().lease.seconds == 7
@@ -191,9 +187,7 @@ def test_the_environment_reaches_lists_plans_and_the_policy_of_a_plan(
     assert settings.deletion.require_delivered_warning is True
     assert plans["standard"].annual_price_cents == 1050
     assert plans["standard"].policy == Policy(alert_milestones=(60, 30))
-    assert plans["domain"].policy == Policy(
-        alert_milestones=(60, 30), outage_grace_days=5, charge_slots=(3, 0)
-    )
+    assert plans["domain"].policy == Policy(alert_milestones=(60, 30), outage_grace_days=5, charge_slots=(3, 0))
 
 
 def test_a_plan_may_come_from_the_environment_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,9 +277,7 @@ def test_a_misspelt_variable_is_refused_with_the_nearest_name(
         ("LIFECYCLE_", "x"),
     ],
 )
-def test_a_whole_table_in_one_variable_is_refused(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str
-) -> None:
+def test_a_whole_table_in_one_variable_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
 
     assert f"no setting has the name {name}" in refusal()
@@ -295,8 +287,7 @@ def test_a_misspelt_plan_in_the_environment_is_an_incomplete_plan(monkeypatch: p
     monkeypatch.setenv("LIFECYCLE_PLANS__PREMUIM__INBOX_GB", "1")
 
     assert (
-        "plans.premuim.annual_price: is missing (environment variable LIFECYCLE_PLANS__PREMUIM__INBOX_GB)"
-        in refusal()
+        "plans.premuim.annual_price: is missing (environment variable LIFECYCLE_PLANS__PREMUIM__INBOX_GB)" in refusal()
     )
 
 
@@ -509,16 +500,12 @@ WRONG_POLICIES: list[tuple[str, str]] = [
 
 
 @pytest.mark.parametrize(("line", "problem"), WRONG_POLICIES)
-def test_a_policy_that_skips_a_step_or_breaks_the_law_is_refused(
-    chosen: Write, line: str, problem: str
-) -> None:
+def test_a_policy_that_skips_a_step_or_breaks_the_law_is_refused(chosen: Write, line: str, problem: str) -> None:
     assert f"policy.{problem}" in refusal(chosen(f"[policy]\n{line}\n"))
 
 
 @pytest.mark.parametrize(("line", "problem"), WRONG_POLICIES)
-def test_the_policy_of_a_plan_is_judged_with_the_rest_of_the_policy(
-    chosen: Write, line: str, problem: str
-) -> None:
+def test_the_policy_of_a_plan_is_judged_with_the_rest_of_the_policy(chosen: Write, line: str, problem: str) -> None:
     assert f"plans.domain.policy.{problem}" in refusal(chosen(f"[plans.domain.policy]\n{line}\n"))
 
 

@@ -19,14 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, exists, func, literal, or_, select, update
 
 from lifecycle_jobs import runs
 from lifecycle_jobs.db.conditions import Refusals, first_reason, none_of, unapplied_payment, unresolved_charge
-from lifecycle_jobs.db.dialect import joined
+from lifecycle_jobs.db.dialect import among, joined
 from lifecycle_jobs.db.tables import addons, boxes, customers, events, parked_rows
 from lifecycle_jobs.history import euros, record
 from lifecycle_jobs.jobs.task import Task, concerns_one_row
@@ -43,8 +42,9 @@ _with_box = addons.join(boxes, boxes.c.id == addons.c.box_id)
 def run(task: Task) -> JobReport:
     """Settle every credit add-on whose turn has come."""
     report = JobReport(NAME)
-    last: tuple[date, str] | None = None
-    while rows := _next(task, last):
+    due = _due(task)
+    for first in range(0, len(due), _AT_A_TIME):
+        rows = _read(task, due[first : first + _AT_A_TIME])
         spent: set[str] = set()
         for row in rows:
             # Most of these wait for their box, day after day: told from what was read, unless it has changed since.
@@ -60,7 +60,6 @@ def run(task: Task) -> JobReport:
                 if not concerns_one_row(error):
                     raise
                 runs.park(task.store, task.run, NAME, f"addon:{row.addon_id}", error, box_id=row.box_id)
-        last = (rows[-1].expires_on, rows[-1].addon_id)
         task.advance(len(rows))
     with task.store.read() as connection:
         report.skipped |= _count_skipped(connection, task)
@@ -124,14 +123,25 @@ def _turn(task: Task) -> Select[Any]:
     )
 
 
-def _next(task: Task, last: tuple[date, str] | None) -> Sequence[Any]:
-    after = and_(True)
-    if last is not None:
-        day, addon_id = last
-        after = and_(addons.c.expires_on >= day, or_(addons.c.expires_on > day, addons.c.addon_id > addon_id))
+def _due(task: Task) -> Sequence[str]:
+    """The ids of the add-ons whose turn is now, in order.
+
+    Asked once and not chunk by chunk: whether a box has gone on without its add-on is seen only by comparing the two,
+    so each asking looks at every active add-on.
+    """
+    with task.store.read() as connection:
+        return connection.scalars(
+            select(addons.c.addon_id)
+            .select_from(_with_box)
+            .where(candidates(task), none_of(refusals(task)))
+            .order_by(addons.c.expires_on, addons.c.addon_id)
+        ).all()
+
+
+def _read(task: Task, addon_ids: Sequence[str]) -> Sequence[Any]:
     with task.store.read() as connection:
         return connection.execute(
-            _turn(task).where(after).order_by(addons.c.expires_on, addons.c.addon_id).limit(_AT_A_TIME)
+            _turn(task).where(among(addons.c.addon_id, addon_ids)).order_by(addons.c.expires_on, addons.c.addon_id)
         ).all()
 
 

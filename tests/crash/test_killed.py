@@ -12,6 +12,8 @@ import pytest
 from tests.crash.launcher import Point, Where
 from tests.crash.trial import Outcome, Server, trial
 
+pytestmark = pytest.mark.timeout(900)
+
 DONE_WITH_FAILURES = 1
 """The exit code of the provider's day: its gateway is out."""
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from sqlalchemy import Connection, Table, and_, select, text, update
+from sqlalchemy import Connection, Table, and_, func, select, text, update
 
 from lifecycle_jobs import day
 from lifecycle_jobs.db import tables
@@ -56,12 +56,22 @@ class Office:
     gateway: Gateway
 
     def job(
-        self, name: str, on: date, *, since: date | None = None, run_pass: int = 1, chunk_size: int = 5000
+        self,
+        name: str,
+        on: date,
+        *,
+        since: date | None = None,
+        run_pass: int = 1,
+        chunk_size: int = 5000,
+        parks: int = 0,
     ) -> JobReport:
-        """Do one job of a date by itself, as the day would."""
+        """Do one job of a date by itself, as the day would; it parks so many rows and no more."""
         run = Run(on, run_pass, "everything", since or on - timedelta(days=1))
         task = Task(name, self.store, run, self.settings.catalog(), chunk_size, lambda _job, _rows: None)
-        return day._work(self.settings, self.gateway)[name](task)
+        before = len(parked(self.store))
+        report = day._work(self.settings, self.gateway)[name](task)
+        assert len(parked(self.store)) - before == parks, parked(self.store)
+        return report
 
     def day(self, on: date, *, progress: Progress = lambda _job, _rows: None, **wish: Any) -> day.DayReport:
         """Do the whole day, messages included."""
@@ -185,10 +195,15 @@ def tried(
         order = factories.order(
             connection, number, customer_id=box.customer_id, box_id=box_id, term_expires_on=box.expires_on
         )
-    attempt = 1 + factories.count(connection, tables.charges)
+    of_slot = and_(
+        tables.charges.c.box_id == box_id,
+        tables.charges.c.term_expires_on == box.expires_on,
+        tables.charges.c.slot == slot,
+    )
+    attempt = 1 + connection.execute(select(func.count()).where(of_slot)).scalar_one()
     return factories.charge(
         connection,
-        f"earlier-{attempt}",
+        f"earlier-{box_id}-{slot}-{attempt}",
         order_id=order,
         box_id=box_id,
         term_expires_on=box.expires_on,

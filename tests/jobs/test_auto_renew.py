@@ -254,6 +254,16 @@ def test_after_downtime_exactly_one_attempt_is_made(sqlite_office: Office, on: d
     assert charged(office.store) == [(7, "declined"), (slot, "declined")]
 
 
+def test_a_replay_of_an_earlier_date_does_not_charge_for_a_slot_that_is_over(office: Office) -> None:
+    with office.store.write() as connection:
+        tried(connection, renewing_box(connection), 5, "declined")
+
+    report = office.job("auto_renew", FIRST_SLOT)
+
+    assert charged(office.store) == [(5, "declined")]
+    assert report.skipped == {"slot_used": 1}
+
+
 def test_a_late_renewal_counts_from_e_not_from_the_day_of_payment(sqlite_office: Office) -> None:
     office = sqlite_office
     with office.store.write() as connection:

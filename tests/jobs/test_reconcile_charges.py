@@ -21,6 +21,7 @@ from lifecycle_jobs.payments.gateway import (
     Succeeded,
     Unknown,
 )
+from lifecycle_jobs.payments.sandbox import SandboxGateway
 from tests import factories
 from tests.jobs.running import (
     BROKEN,
@@ -362,12 +363,40 @@ def test_while_it_is_unresolved_nobody_touches_the_box_or_its_addons_and_its_nei
     ]
 
 
+@freeze_time(TEN_PAST_THREE)
+@pytest.mark.parametrize("booked", [True, False])
+def test_a_run_that_was_killed_during_a_call_settles_that_charge_before_it_goes_on(
+    office: Office, monkeypatch: pytest.MonkeyPatch, *, booked: bool
+) -> None:
+    with office.store.write() as connection:
+        boxes = [renewing_box(connection, name, expires_on=FIRST_SLOT - DAY) for name in ("a", "b")]
+    charge = SandboxGateway.charge
+
+    def killed(bank: SandboxGateway, request: ChargeRequest) -> ChargeOutcome:
+        if booked:
+            charge(bank, request)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SandboxGateway, "charge", killed)
+        with pytest.raises(KeyboardInterrupt):
+            office.day(FIRST_SLOT)
+    assert charged(office.store) == [(0, "pending")]
+
+    report = office.day(FIRST_SLOT)
+
+    assert (report.run_pass, report.failures) == (1, [])
+    assert charged(office.store) == [(0, "succeeded")] * 2
+    assert [happened(office.store, box) for box in boxes] == [["box.renewed"]] * 2
+    assert len(office.booked()) == 2
+
+
 def test_money_for_a_box_that_cannot_take_it_is_recorded_parked_and_reported(office: Office) -> None:
     box = left_by_a_killed_run(office)
     change(office.store, tables.boxes, box, expires_on=NEXT_E)
     bank = with_bank(office, RealGateway(looked_up=Succeeded("tx")))
 
-    bank.job("reconcile_charges", FIRST_SLOT + DAY)
+    bank.job("reconcile_charges", FIRST_SLOT + DAY, parks=1)
 
     assert charged(office.store) == [(7, "succeeded")]
     assert expires_on(office.store, box) == NEXT_E

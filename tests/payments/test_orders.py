@@ -126,6 +126,18 @@ def test_an_order_that_says_something_else_is_cancelled_and_placed_anew(
         assert second.gross_cents != first.gross_cents
 
 
+def test_an_order_for_somebody_else_is_placed_anew(sqlite_store: Store) -> None:
+    with sqlite_store.write() as connection:
+        factories.customer(connection)
+        factories.customer(connection, "c2")
+        box = factories.box(connection)
+        order_of_term(connection, CATALOG, row_of(connection, box), on=ON)
+        connection.execute(update(boxes).values(customer_id="c2"))
+
+        assert order_of_term(connection, CATALOG, row_of(connection, box), on=ON).customer_id == "c2"
+        assert sorted(statuses(connection).values()) == ["awaiting_payment", "cancelled"]
+
+
 def test_an_order_of_the_same_price_for_another_addon_is_placed_anew_too(sqlite_store: Store) -> None:
     with sqlite_store.write() as connection:
         factories.customer(connection)

@@ -34,7 +34,7 @@ from tests.properties.lives import (
 )
 
 # The same examples on every machine, unless more are asked for: those are others each time.
-MORE = "LIFECYCLE_TEST_EXAMPLES"
+MORE = "TESTS_EXAMPLES"
 examples = settings(
     max_examples=int(os.environ.get(MORE, "200")),
     derandomize=MORE not in os.environ,

@@ -26,6 +26,8 @@ for _module in pkgutil.walk_packages(lifecycle_jobs.__path__, "lifecycle_jobs.")
     if ".migrations" not in _module.name and not _module.name.endswith("__main__"):
         importlib.import_module(_module.name)
 
+# The stop-watch of the test run itself goes on.
+freezegun.configure(extend_ignore_list=["_pytest.timing"])
 
 renderer_of = cache(Renderer)
 """Templates are compiled once for all tests, as in one long process, and not again for each command."""

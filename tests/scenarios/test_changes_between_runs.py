@@ -9,10 +9,11 @@ EXPIRES_ON = "2027-03-31"
 
 def test_auto_renew_switched_off_before_the_first_charge_brings_the_alerts_back(provider: Provider) -> None:
     _sell(provider, "2027-02-21", token="pm_card_visa")
-    provider.run_daily("2027-02-21", "2027-03-10")
+    provider.run_on("2027-02-21", "2027-02-22", "2027-03-01", "2027-03-10")
     provider.correct_box("box", auto_renew="false")
 
-    provider.run_daily("2027-03-11", "2027-04-02")
+    provider.run_on("2027-03-11", "2027-03-15", "2027-03-16")
+    provider.run_daily("2027-03-23", "2027-04-01")
 
     books = provider.books()
     assert books.life("box") == [
@@ -140,10 +141,11 @@ def test_a_gateway_that_comes_back_after_expiry_is_in_time_for_three_days(embedd
 
 def test_a_hold_put_on_a_suspended_box_silences_it_and_moves_its_deletion(embedded: Provider) -> None:
     _sell(embedded, "2027-05-29", status="suspended")
-    embedded.run_daily("2027-05-29", "2027-06-20")
+    embedded.run_on("2027-05-29", "2027-05-31", "2027-06-10", "2027-06-20")
     embedded.correct_box("box", hold_until="2027-07-05", hold_reason="dispute")
 
-    embedded.run_daily("2027-06-21", "2027-08-04")
+    embedded.run_on("2027-06-23", "2027-06-30", "2027-07-05", "2027-07-06", "2027-07-16", "2027-07-26")
+    embedded.run_on("2027-07-27", "2027-07-28", "2027-08-03", "2027-08-04", "2027-08-05")
 
     assert embedded.books().life("box") == [
         "2027-05-31 box.deletion_warning 30 before 2027-06-30",
@@ -170,10 +172,12 @@ def test_a_hold_put_on_after_a_decline_stops_the_charges_until_it_is_lifted(embe
 
 def test_a_cancelled_box_is_neither_alerted_nor_charged_any_more(embedded: Provider) -> None:
     _sell(embedded, "2027-02-21", token="pm_card_visa")
-    embedded.run_daily("2027-02-21", "2027-03-10")
+    embedded.run_on("2027-02-21", "2027-02-22", "2027-03-01", "2027-03-10")
     embedded.correct_box("box", cancelled_on="2027-03-10")
 
-    embedded.run_daily("2027-03-11", "2027-05-01")
+    embedded.run_on("2027-03-11", "2027-03-16")
+    embedded.run_daily("2027-03-23", "2027-04-02")
+    embedded.run_on("2027-04-12", "2027-04-22", "2027-05-01")
 
     books = embedded.books()
     assert books.life("box") == [

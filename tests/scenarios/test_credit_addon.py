@@ -11,7 +11,7 @@ EXPIRES_ON = "2017-03-30"
 def test_credit_of_8_48_renews_the_addon_and_leaves_5_43(provider: Provider) -> None:
     _sell(provider, credit="8.48")
 
-    provider.run_daily("2017-03-20", "2017-04-02")
+    provider.run_daily("2017-03-22", "2017-04-01")
 
     books = provider.books()
     assert books.life(BOX) == [
@@ -31,7 +31,7 @@ def test_credit_of_8_48_renews_the_addon_and_leaves_5_43(provider: Provider) -> 
 def test_credit_of_3_04_is_announced_as_short_and_the_addon_disabled_after_its_last_day(provider: Provider) -> None:
     _sell(provider, credit="3.04")
 
-    provider.run_daily("2017-03-20", "2017-04-02")
+    provider.run_daily("2017-03-22", "2017-04-01")
 
     books = provider.books()
     assert books.life(BOX) == [
@@ -46,10 +46,10 @@ def test_credit_of_3_04_is_announced_as_short_and_the_addon_disabled_after_its_l
 
 def test_credit_topped_up_on_the_last_day_still_renews_the_addon(embedded: Provider) -> None:
     _sell(embedded, credit="3.04")
-    embedded.run_daily("2017-03-20", "2017-03-29")
+    embedded.run_on("2017-03-22", "2017-03-23", "2017-03-24", "2017-03-29")
     embedded.correct("customers.csv", {"customer_id": "ording"}, credit="3.05")
 
-    embedded.run_daily("2017-03-30", "2017-04-02")
+    embedded.run_daily("2017-03-30", "2017-04-01")
 
     books = embedded.books()
     assert books.life(BOX)[-1] == "2017-03-30 addon.renewed gb1 until 2018-03-30, 3.05, 0.00 left"
@@ -57,7 +57,7 @@ def test_credit_topped_up_on_the_last_day_still_renews_the_addon(embedded: Provi
 
 
 def _sell(provider: Provider, *, credit: str) -> None:
-    provider.at("2017-03-20T03:00:00Z")
+    provider.at("2017-03-22T03:00:00Z")
     provider.customer("ording", credit=credit)
     provider.box(BOX, EXPIRES_ON, customer="ording", kind="agreement")
     provider.addon("gb1", BOX, EXPIRES_ON)
