@@ -13,8 +13,6 @@ from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
-_LEAP_DAY = (2, 29)
-
 MAX_RENEWAL_YEARS = 5
 """Longest term a box can be sold for (SPEC, opening)."""
 
@@ -91,11 +89,13 @@ class Catalog:
 def renewed_until(expires_on: date, years: int) -> date:
     """E after a renewal by `years`: counted from E, whenever it was paid.
 
-    29 February becomes 28 and stays 28 from then on: 2028-02-29 + 4 years is 2032-02-28, so that a term sold year by
-    year and one sold at once end on the same day (SPEC §1).
+    29 February becomes 28 where there is none, never 1 March, and stays 28 from then on, as the next renewal counts
+    from it: 2028-02-29 + 1 year is 2029-02-28, + 4 years is 2032-02-29 (SPEC §1).
     """
-    day = 28 if (expires_on.month, expires_on.day) == _LEAP_DAY else expires_on.day
-    return expires_on.replace(year=expires_on.year + years, day=day)
+    try:
+        return expires_on.replace(year=expires_on.year + years)
+    except ValueError:
+        return expires_on.replace(year=expires_on.year + years, day=28)
 
 
 def whole_years(start: date, end: date) -> int:

@@ -83,7 +83,7 @@ def test_on_account_nothing_is_paid_yet(sqlite_store: Store) -> None:
 
 @pytest.mark.parametrize(
     ("expires_on", "years", "until"),
-    [(date(2028, 2, 29), 1, date(2029, 2, 28)), (date(2028, 2, 29), 4, date(2032, 2, 28)), (E, 5, date(2032, 3, 31))],
+    [(date(2028, 2, 29), 1, date(2029, 2, 28)), (date(2028, 2, 29), 4, date(2032, 2, 29)), (E, 5, date(2032, 3, 31))],
 )
 def test_e_moves_by_whole_years_from_e(sqlite_store: Store, expires_on: date, years: int, until: date) -> None:
     store = sqlite_store

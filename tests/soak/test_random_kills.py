@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 from collections import Counter
@@ -11,8 +12,8 @@ import pytest
 from tests.crash.trial import Server, trial
 
 KILLS = int(os.environ.get("SOAK_KILLS", "200"))
-LONGEST = 1.5
-"""Times of an undisturbed day within which the kill falls: some come too late, so that the end is met as well."""
+LONGEST = 1.1
+"""Times of an undisturbed day within which the kill falls: a few come too late, so that the end is met as well."""
 
 
 @pytest.mark.soak
@@ -25,9 +26,11 @@ def test_killed_at_a_random_moment_the_day_ends_as_if_nothing_had_happened(
     fell: Counter[str] = Counter()
     harm: dict[float, list[str]] = {}
     with Server() as server:
-        with trial(server, database) as day:
-            usual = day.run_timed()
-            expected = day.outcome()
+        usual = math.inf
+        for _ in range(3):  # the first is slow: everything is still to be read from the disk
+            with trial(server, database) as day:
+                usual = min(usual, day.run_timed())
+                expected = day.outcome()
         for _ in range(KILLS):
             moment = chance.uniform(0, usual * LONGEST)
             with trial(server, database) as day:
