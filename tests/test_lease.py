@@ -249,7 +249,7 @@ def test_of_two_runs_that_start_at_the_same_moment_exactly_one_runs(start: Start
     ends = [each.end() for each in both]
 
     assert sorted(code for code, _ in ends) == [0, 3]
-    assert "Another run" in next(complaint for code, complaint in ends if code == 3)
+    assert "Nothing was done here" in next(complaint for code, complaint in ends if code == 3)
 
 
 def test_two_first_runs_that_both_find_no_lease_agree_on_one(postgresql_store: Store) -> None:

@@ -17,7 +17,6 @@ ON = date(2027, 3, 31)
 CARDS = {
     "declined": ("pm_card_visa_chargeDeclined", 5),
     "expired": ("pm_card_chargeDeclinedExpiredCard", 3),
-    "lost-and-paid": ("sandbox_lost_answer_paid", 1),
     "lost": ("sandbox_lost_answer_never_seen", 3),
     "paid": ("pm_card_visa", 0),
     "zz-unavailable-1": ("sandbox_unavailable", 7),
@@ -38,6 +37,14 @@ def settle(store: Store, journal: Path) -> None:
         _expired(connection)
         _to_be_warned(connection)
         _without_an_answer(connection, journal)
+
+
+def settle_one_whose_answer_is_lost(store: Store, journal: Path) -> None:
+    """A provider with one box, for which the bank books a charge and does not get through with its answer."""
+    del journal
+    with store.write() as connection:
+        factories.customer(connection, "cards")
+        _charged_to_a_card(connection, "lost-and-paid", "sandbox_lost_answer_paid", 1)
 
 
 def _day(days: int) -> date:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from tests.crash.launcher import Point, Where
+from tests.crash.provider import settle_one_whose_answer_is_lost
 from tests.crash.trial import Outcome, Server, trial
 
 pytestmark = pytest.mark.timeout(900)
@@ -116,6 +117,26 @@ def test_killed_on_postgresql_the_day_ends_as_if_nothing_had_happened(server: Se
     ]
 
     assert_harmless(server, "postgresql", expected, sample)
+
+
+@pytest.mark.parametrize("place", ["journal", "answer"])
+def test_killed_before_it_knew_that_an_answer_was_lost_the_day_finds_the_payment_and_does_not_charge_twice(
+    server: Server, place: Where
+) -> None:
+    """The one case in which the ends differ: a look-up gets today what the undisturbed day learns tomorrow."""
+    with trial(server, "sqlite", settle_one_whose_answer_is_lost) as day:
+        assert day.run() == 0
+        undisturbed_day = day.outcome()
+    with trial(server, "sqlite", settle_one_whose_answer_is_lost) as day:
+        assert day.run(Point(place, 1)) == KILLED
+        assert day.run() == 0
+        outcome = day.outcome()
+
+    assert b",unknown," in undisturbed_day.files["charges.csv"]
+    assert b",succeeded," in outcome.files["charges.csv"]
+    assert len(outcome.files["charges.csv"].splitlines()) == 2
+    assert outcome.booked == undisturbed_day.booked
+    assert len(outcome.booked) == 1
 
 
 def test_killed_twice_in_one_day_it_still_ends_as_if_nothing_had_happened(server: Server) -> None:
