@@ -1,8 +1,8 @@
 """One run at a time per database: a lease in the database, with a fencing token (SPEC §5).
 
 Whoever takes the lease gets a higher token; every write of a run first checks that its token is still the highest.
-On PostgreSQL the check locks the lease's row for the length of the transaction, so a take-over waits for a write
-under way and a write after a take-over fails: there is no moment in between.
+On PostgreSQL the check locks the lease's row for the length of the transaction, so a take-over is refused
+during a write and a write after a take-over fails: there is no moment in between.
 
 A lease ends by itself after `lease.seconds` without renewal. A holder that died on this machine is recognised at
 once by its process, so that a run that was killed can be continued without waiting.
