@@ -1,4 +1,4 @@
-"""Providers for whole lives: one on both kinds of database, one on the embedded kind only."""
+"""Providers for whole lives, on both kinds of database or on one of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import freezegun
 import pytest
 import structlog
+import typer.main
 from freezegun.api import FrozenDateTimeFactory
 
 import lifecycle_jobs
@@ -29,8 +30,9 @@ for _module in pkgutil.walk_packages(lifecycle_jobs.__path__, "lifecycle_jobs.")
 # The stop-watch of the test run itself goes on.
 freezegun.configure(extend_ignore_list=["_pytest.timing"])
 
+# In one process that types thousands of commands, what never changes is put together once.
 renderer_of = cache(Renderer)
-"""Templates are compiled once for all tests, as in one long process, and not again for each command."""
+command_of = cache(typer.main.get_command)
 
 
 @pytest.fixture
@@ -45,6 +47,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FrozenDateTimeFactory]:
 
     monkeypatch.setattr(session, "open_store", open_once)
     monkeypatch.setattr(outbox, "Renderer", renderer_of)
+    monkeypatch.setattr(typer.main, "get_command", command_of)
     with freezegun.freeze_time("2026-12-01T04:00:00Z") as frozen:
         assert isinstance(frozen, FrozenDateTimeFactory)
         yield frozen
@@ -63,6 +66,12 @@ def provider(database_url: str, tmp_path: Path, clock: FrozenDateTimeFactory) ->
 def embedded(sqlite_url: str, tmp_path: Path, clock: FrozenDateTimeFactory) -> Provider:
     """A provider without customers on SQLite, for what the kind of database has no part in."""
     return Provider(sqlite_url, tmp_path / "embedded", clock)
+
+
+@pytest.fixture
+def served(postgresql_url: str, tmp_path: Path, clock: FrozenDateTimeFactory) -> Provider:
+    """A provider without customers on PostgreSQL, for what takes long."""
+    return Provider(postgresql_url, tmp_path / "served", clock)
 
 
 @pytest.fixture

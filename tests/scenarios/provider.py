@@ -11,7 +11,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -126,9 +126,9 @@ class Provider:
     def correct(self, file: str, key: Mapping[str, str], **values: str) -> None:
         """Do what a clerk does: export, alter one row of a file, and import it all again with --overwrite."""
         folder = self.export()
-        for name in [*folder.iterdir()]:
-            if name.name not in INPUT_FILES:
-                name.unlink()
+        for exported in list(folder.iterdir()):
+            if exported.name not in INPUT_FILES:
+                exported.unlink()
         rows = read(folder / file)
         (row,) = [row for row in rows if key.items() <= row.items()]
         row |= values
@@ -275,7 +275,7 @@ def address(name: str) -> str:
     return name if "@" in name else f"{name}@{DOMAIN}"
 
 
-def days(first: str, last: str) -> Iterable[str]:
+def days(first: str, last: str) -> list[str]:
     """Every date from the first to the last."""
     start, end = date.fromisoformat(first), date.fromisoformat(last)
     return [(start + timedelta(days=number)).isoformat() for number in range((end - start).days + 1)]
