@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import accumulate
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 from lifecycle_jobs.payments.gateway import ChargeRequest
 from lifecycle_jobs.policy import UNPAID, Catalog, Policy, renewal_net, renewed_until
@@ -204,7 +204,7 @@ class Provider:
 
     def _customer(self, number: int, at_most: int) -> _Customer:
         chance = self._chance
-        payer: Payer = _PAYERS.draw(chance)  # type: ignore[assignment]
+        payer = cast("Payer", _PAYERS.draw(chance))
         # One balance for many boxes would make what is due depend on the order in which they are charged.
         size = 1 if payer == "credit" else min(at_most, int(_SIZES.draw(chance)))
         customer = _Customer(number, payer, rich=chance.random() < 0.8, size=size, uses_credit=payer == "credit")

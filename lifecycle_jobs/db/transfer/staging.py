@@ -74,8 +74,9 @@ def create(connection: Connection) -> None:
 
 def fill(connection: Connection, table: Table, rows: Iterable[Row], told: Told) -> int:
     """Put the rows of a file into its temporary table as they come; returns how many."""
-    found_out_later = {"box_id"} | {name for name in table.c.keys() if name.startswith("old_")}  # noqa: SIM118
-    names = [name for name in table.c.keys() if name not in found_out_later]  # noqa: SIM118
+    columns = [column.name for column in table.c]
+    found_out_later = {"box_id"} | {name for name in columns if name.startswith("old_")}
+    names = [name for name in columns if name not in found_out_later]
     return insert_rows(connection, table, names, map(itemgetter(*names), rows), told)
 
 
