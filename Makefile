@@ -18,7 +18,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 test: lint types contracts ## Prove everything: lint, types, contracts and the tests
-	$(RUN)/python -m pytest -n 2
+	$(RUN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(READY) ## Check style and formatting
 	$(RUN)/ruff check

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from operator import itemgetter
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from lifecycle_jobs import day, log
@@ -33,15 +34,25 @@ from tests.properties.lives import (
     without_delivery,
 )
 
-# The same examples on every machine, unless more are asked for: those are others each time.
 MORE = "TESTS_EXAMPLES"
-examples = settings(
-    max_examples=int(os.environ.get(MORE, "200")),
-    derandomize=MORE not in os.environ,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+PARTS = 5
+"""Each property is tried in parts, so that those who test at the same time can share it."""
+
+in_parts = pytest.mark.parametrize("part", range(PARTS))
+
+
+def examples(part: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A part's share of 200 examples: the same on every machine, or others each time where more are asked for."""
+    number = int(os.environ.get(MORE, "200"))
+    chosen = settings(
+        max_examples=-(-number // PARTS),
+        database=None,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    begin = seed(part if MORE not in os.environ else random.SystemRandom().getrandbits(64))
+    return lambda test: begin(chosen(test))
+
 
 FEW_ALERTS = {"alert_milestones": (30,), "notice_milestones": (37,), "deletion_milestones": (30,)}
 
@@ -86,12 +97,18 @@ def _certain(box: Box) -> Box:
     return replace(box, token=box.token.replace("sandbox_lost_answer", "pm_lost"))
 
 
-@pytest.mark.timeout(1800)
-@examples
-@given(provider=providers(AROUND), seen=visits, sure=st.booleans())
-def test_the_books_are_right_after_any_days_of_any_provider(
-    world: World, provider: Provider, seen: list[Visit], *, sure: bool
-) -> None:
+@in_parts
+def test_the_books_are_right_after_any_days_of_any_provider(world: World, part: int) -> None:
+    @examples(part)
+    @given(provider=providers(AROUND), seen=visits, sure=st.booleans())
+    def are_right(provider: Provider, seen: list[Visit], *, sure: bool) -> None:
+        run_and_check(world, provider, seen, sure=sure)
+
+    are_right()
+
+
+def run_and_check(world: World, provider: Provider, seen: list[Visit], *, sure: bool) -> None:
+    """Run the days, some of them twice, and look at the books after each."""
     provider = certain(provider) if sure else provider
     world.settle(provider)
 
@@ -127,15 +144,21 @@ unpaid = boxes(st.integers(-95, -55)).map(lambda box: replace(box, auto_renew=Fa
 unpaid_providers = st.lists(unpaid, min_size=2, max_size=8).map(lambda some: (Customer(0, tuple(some)),))
 
 
-@pytest.mark.timeout(1800)
-@examples
-@given(
-    provider=unpaid_providers,
-    seen=st.lists(st.tuples(st.integers(0, 40), st.booleans()), min_size=2, max_size=3, unique_by=itemgetter(0)).map(
-        sorted
-    ),
-)
-def test_skipping_days_deletes_no_box_earlier(world: World, provider: Provider, seen: list[tuple[int, bool]]) -> None:
+some_days = st.lists(st.tuples(st.integers(0, 40), st.booleans()), min_size=2, max_size=3, unique_by=itemgetter(0))
+
+
+@in_parts
+def test_skipping_days_deletes_no_box_earlier(world: World, part: int) -> None:
+    @examples(part)
+    @given(provider=unpaid_providers, seen=some_days.map(sorted))
+    def are_not_earlier(provider: Provider, seen: list[tuple[int, bool]]) -> None:
+        run_with_and_without(world, provider, seen)
+
+    are_not_earlier()
+
+
+def run_with_and_without(world: World, provider: Provider, seen: list[tuple[int, bool]]) -> None:
+    """Run all the days, and again only those that are not skipped."""
     days = [START + timedelta(days=number) for number, _ in seen]
     many = deletions(world, provider, days)
     few = deletions(world, provider, [on for on, (_, skipped) in zip(days, seen, strict=True) if not skipped])
