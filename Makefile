@@ -37,8 +37,9 @@ format: $(READY) ## Put imports and formatting in order
 demo: $(READY) ## Live through some months with sample boxes, on this machine only
 	$(RUN)/python -m tests.demo
 
-bench: $(READY) ## Measure a day with very many boxes
+bench: $(READY) ## Measure a day with very many boxes, and very many charges
 	$(RUN)/python -m tests.bench
+	$(RUN)/python -m tests.bench.charges
 
 soak: $(READY) ## The long tests: kill the program again and again, and compare
 	$(RUN)/python -m pytest -m "" tests/soak

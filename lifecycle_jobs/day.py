@@ -14,24 +14,31 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from lifecycle_jobs import lease, runs
 from lifecycle_jobs.db.conditions import unresolved
+from lifecycle_jobs.db.faults import in_halves
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes, charges, events
-from lifecycle_jobs.errors import ConfigurationError, GapSuspected, LeaseHeld, Refused, RunStopped
+from lifecycle_jobs.errors import LeaseHeld, RunStopped
+from lifecycle_jobs.gates import check_plans
 from lifecycle_jobs.jobs import auto_renew, delete, reconcile_charges, renew_addons, send_alerts, suspend
-from lifecycle_jobs.jobs.task import Progress, Task, in_halves
-from lifecycle_jobs.mail.compose import compose
+from lifecycle_jobs.jobs.collecting import collector_for, patience_of
+from lifecycle_jobs.jobs.task import Progress, Task
+from lifecycle_jobs.mail.compose import compose, compose_within, of_run, unfinished_operations
 from lifecycle_jobs.mail.outbox import DeliveryReport, deliver, retry_parked
-from lifecycle_jobs.operators import Operator, accept_gap, approve_number
-from lifecycle_jobs.payments.collect import Collector
+from lifecycle_jobs.operators import Operator, approve_number
+from lifecycle_jobs.payments import refunds
 from lifecycle_jobs.payments.gateway import Gateway
-from lifecycle_jobs.payments.sandbox import SandboxGateway
+from lifecycle_jobs.payments.gateways import open_gateway
 from lifecycle_jobs.runs import JobReport, Run
 from lifecycle_jobs.settings import Settings
 
 log = structlog.get_logger()
+
+_OPERATIONS_DAYS = timedelta(days=31)
+"""How far back a run looks for operations whose process died before it had written to the holder."""
 
 JOBS: Sequence[tuple[str, str]] = (
     (reconcile_charges.NAME, "first: whoever has paid without our knowing it must not be charged, warned or suspended"),
@@ -71,34 +78,6 @@ class DayReport:
     seconds: float = 0.0
 
 
-def check_date(settings: Settings, on: date, today: date, *, allow_future: bool) -> None:
-    """Refuse a date in the future, unless nothing can leave the machine (SPEC §5). Raises Refused."""
-    harmless = settings.gateway.kind == "sandbox" and settings.mail.transport == "files"
-    if on > today and not (harmless or allow_future):
-        message = (
-            f"{on} is in the future (today is {today}): holders would be charged and written to before their time. "
-            "If you mean it, add --allow-future; to only look, --dry-run."
-        )
-        raise Refused(message)
-
-
-def check_gap(store: Store, settings: Settings, operator: Operator, *, accepted: bool) -> None:
-    """Raise GapSuspected unless today follows on the last completed run, or a person has accepted the gap."""
-    with store.read() as connection:
-        latest = runs.latest_completed(connection)
-    if latest is None or timedelta(0) <= operator.on - latest <= timedelta(days=settings.business.max_catch_up_days):
-        return
-    if accepted:
-        accept_gap(store, operator, latest)
-        return
-    where = "in the future" if latest > operator.on else f"{(operator.on - latest).days} days back"
-    message = (
-        f"Nothing was done: the last completed run is that of {latest}, {where}. Was a backup restored, or is the "
-        "clock wrong? Holders may have paid or been charged meanwhile. If all is right, add --accept-gap."
-    )
-    raise GapSuspected(message)
-
-
 def run_day(
     store: Store, settings: Settings, on: date, operator: Operator, wish: Wish, progress: Progress
 ) -> DayReport:
@@ -110,7 +89,7 @@ def run_day(
             approve_number(fenced, operator, on, wish.approve_deletions)
         try:
             report = _do(fenced, settings, open_gateway(settings), on, wish, progress)
-        except (OperationalError, InterfaceError) as error:
+        except (OperationalError, InterfaceError, NoConnectionFree) as error:
             message = (
                 f"The run of {on} stopped: the database does not work ({runs.describe(error)}). "
                 "What was committed stays done; run the date again to continue."
@@ -144,13 +123,35 @@ def rehearse_day(
     return report
 
 
-def open_gateway(settings: Settings) -> Gateway:
-    """The gateway that is configured."""
-    return SandboxGateway(settings.sandbox.journal)
+def reconcile(store: Store, settings: Settings, operator: Operator, progress: Progress) -> JobReport:
+    """Look up every unresolved charge now, outside a run, and write to the holders concerned.
+
+    Raises LeaseHeld while a run is under way.
+    """
+    with lease.hold(store, "run", settings.lease.seconds) as held:
+        fenced = store.fenced(held)
+        origin = operator.operation()
+        task = Task(
+            job=reconcile_charges.NAME,
+            store=fenced,
+            run=Run(operator.on, 0, "everything", operator.on),
+            catalog=settings.catalog(),
+            chunk_size=settings.database.chunk_size,
+            progress=progress,
+            outside=origin,
+        )
+        collector = collector_for(task, settings, open_gateway(settings))
+        report = reconcile_charges.run(task, collector, patience_of(settings))
+        with fenced.write() as connection:
+            compose_within(connection, str(origin.operation), operator.on)
+        with fenced.read() as connection:
+            report.done = runs.events_of_operation(connection, str(origin.operation), operator.on) | report.done
+            report.failures += _left_for_a_person(connection, reconcile_charges.NAME)
+    return report
 
 
 def _do(store: Store, settings: Settings, gateway: Gateway, on: date, wish: Wish, progress: Progress) -> DayReport:
-    _check_plans(store, settings)
+    check_plans(store, settings)
     report = DayReport(on)
     run = runs.begin(store, on, since=wish.since, again=wish.again, take_up=wish.take_up)
     if run is None:
@@ -189,8 +190,8 @@ def _do_jobs(
         if name in finished and not (finished[name].refused and approved):
             if name == reconcile_charges.NAME and auto_renew.NAME not in finished:
                 # Only then can a charge have been cut off; later its event would come too late for its message.
-                collector = _collector(task, settings, gateway)
-                reconcile_charges.resume(task, collector, resend_within=_resend_within(settings))
+                collector = collector_for(task, settings, gateway)
+                reconcile_charges.resume(task, collector, patience_of(settings))
             reports.append(finished[name])
             continue
         started = time.perf_counter()
@@ -217,13 +218,10 @@ def _work(settings: Settings, gateway: Gateway) -> dict[str, Callable[[Task], Jo
     """Each job with the settings that only it needs."""
     return {
         reconcile_charges.NAME: lambda task: reconcile_charges.run(
-            task,
-            _collector(task, settings, gateway),
-            resend_within=_resend_within(settings),
-            report_after=settings.gateway.report_unresolved_after,
+            task, collector_for(task, settings, gateway), patience_of(settings)
         ),
         auto_renew.NAME: lambda task: auto_renew.run(
-            task, _collector(task, settings, gateway), settings.gateway.outage_limit
+            task, collector_for(task, settings, gateway), settings.gateway.outage_limit
         ),
         renew_addons.NAME: renew_addons.run,
         suspend.NAME: suspend.run,
@@ -232,25 +230,19 @@ def _work(settings: Settings, gateway: Gateway) -> dict[str, Callable[[Task], Jo
     }
 
 
-def _collector(task: Task, settings: Settings, gateway: Gateway) -> Collector:
-    return Collector(task.store, task.catalog, gateway, task.origin, settings.gateway.key_prefix)
-
-
-def _resend_within(settings: Settings) -> timedelta:
-    return timedelta(hours=settings.gateway.resend_within)
-
-
 def _compose_all(store: Store, settings: Settings, run: Run, progress: Progress) -> int:
     """Queue the messages of this run, and of earlier ones that never came so far."""
     with store.read() as connection:
         interrupted = runs.interrupted_before(connection, run.on)
         repeated = runs.repeated_dates(connection, run, "compose")
+        operations = unfinished_operations(connection, run.on - _OPERATIONS_DAYS)
     progress("compose", 0)
     queued = 0
-    for run_on in sorted({*repeated, *(each.on for each in interrupted), run.on}):
+    dates = sorted({*repeated, *(each.on for each in interrupted), run.on})
+    for source in (*operations, *map(of_run, dates)):
         queued += compose(
             store,
-            run_on,
+            source,
             chunk_size=settings.database.chunk_size,
             in_halves=lambda customers, apply: in_halves(
                 customers,
@@ -290,30 +282,23 @@ def _failures(store: Store, report: DayReport) -> list[str]:
     """Everything about this run that a person must look at; each makes the exit code 1."""
     found = [failure for job in report.jobs for failure in job.failures]
     with store.read() as connection:
-        unapplied = connection.scalar(select(func.count()).select_from(charges).where(charges.c.unapplied)) or 0
-        # What was taken up and did not fail again is still `retrying`; finishing the run resolves it.
-        parked = [row for row in runs.open_parked(connection) if row["state"] == "open"]
-    if parked:
-        found.append(f"{len(parked)} rows are parked because they failed. See: lifecycle-jobs status")
-    if unapplied:
-        found.append(f"{unapplied} payments could not be applied to their boxes. See: lifecycle-jobs status")
+        found += _left_for_a_person(connection)
     if report.delivery.stopped:
         found.append(f"Delivery stopped early: {report.delivery.stopped}. Later: lifecycle-jobs deliver")
     return found
 
 
-def _check_plans(store: Store, settings: Settings) -> None:
-    """Every plan in use must be in the catalogue: without one, a box has no price and no grace period."""
-    last = ""
-    with store.read() as connection:
-        # From one plan to the next by the index: listing distinct plans would read every box.
-        while plan := connection.scalar(
-            select(func.min(boxes.c.plan)).where(boxes.c.status != "deleted", boxes.c.plan > last)
-        ):
-            if plan not in settings.plans:
-                message = f"plans.{plan}: there are boxes of this plan, but it is not in the configuration"
-                raise ConfigurationError(message)
-            last = plan
+def _left_for_a_person(connection: Connection, job: str | None = None) -> list[str]:
+    """What is parked, by one job or at all, and payments that could not be used."""
+    found = []
+    # What was taken up and did not fail again is still `retrying`; finishing the run resolves it.
+    parked = [row for row in runs.open_parked(connection) if row["state"] == "open" and job in {None, row["job"]}]
+    to_refund = connection.scalar(select(func.count()).select_from(refunds.due().order_by(None).subquery())) or 0
+    if parked:
+        found.append(f"{len(parked)} rows are parked because they failed. See: lifecycle-jobs status")
+    if to_refund:
+        found.append(f"{to_refund} payments are to be refunded. See: lifecycle-jobs refunds list")
+    return found
 
 
 def _happened(connection: Connection, on: date, run_pass: int, last_charge: int) -> list[dict[str, Any]]:

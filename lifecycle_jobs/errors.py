@@ -31,5 +31,9 @@ class RunStopped(LifecycleError):
     """A run could not go on. What was committed stays done; the same command continues."""
 
 
+class StopRequested(RunStopped):
+    """A run was asked to stop, and did so in order."""
+
+
 class GapSuspected(LifecycleError):
     """Today does not follow on the last completed run: a restored backup or a wrong clock (SPEC §5)."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
@@ -14,7 +14,10 @@ from lifecycle_jobs.db.tables import boxes, events
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an event comes from: a job of a run, or a person (`actor`, with `why`)."""
+    """Where an event comes from: a job of a run, or a person (`actor`, with `why`).
+
+    What one command causes outside a run is an `operation`: its messages are made from its events.
+    """
 
     occurred_on: date
     run_on: date | None = None
@@ -22,6 +25,7 @@ class Origin:
     job: str | None = None
     actor: str | None = None
     why: str | None = None
+    operation: str | None = None
 
 
 def record(
@@ -47,6 +51,24 @@ def record(
             detail=dict(detail or {}),
         )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened to a box in a term. Amounts in `detail` are decimal euros, dates ISO."""
+
+    kind: str
+    box_id: int
+    customer_id: str
+    term_expires_on: date
+    detail: Mapping[str, Any]
+
+
+def record_all(connection: Connection, origin: Origin, happened: Sequence[Event]) -> None:
+    """Append several events at once, in their order."""
+    if happened:
+        common = _origin_values(origin)
+        connection.execute(insert(events), [common | asdict(event) for event in happened])
 
 
 def record_for_boxes(
@@ -92,4 +114,5 @@ def _origin_values(origin: Origin) -> dict[str, Any]:
         "job": origin.job,
         "actor": origin.actor,
         "why": origin.why,
+        "operation": origin.operation,
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, replace
 from datetime import date
 
 from sqlalchemy import insert, select
@@ -27,6 +28,10 @@ class Operator:
     def origin(self) -> Origin:
         """The mark on the events of this person."""
         return Origin(occurred_on=self.on, actor=self.name, why=self.why)
+
+    def operation(self) -> Origin:
+        """The mark on all that one command of this person causes, outside a run; a new one each time."""
+        return replace(self.origin, operation=f"{self.on.isoformat()}/{uuid.uuid4().hex}")
 
 
 def approve_number(store: Store, operator: Operator, run_on: date, number: int) -> None:

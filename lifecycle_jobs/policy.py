@@ -7,6 +7,7 @@ business date up to which milestones have been looked after (SPEC §1).
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -152,6 +153,18 @@ def next_attempt_on(policy: Policy, expires_on: date, slot: int, on: date) -> da
 def switch_off_by(policy: Policy, expires_on: date) -> date:
     """Last day on which the holder can switch auto-renew off before the first charge: E − 8 by default (SPEC §3)."""
     return slot_date(expires_on, max(policy.charge_slots)) - timedelta(days=1)
+
+
+def card_ended_before(exp_month: int | None, exp_year: int | None, day: date) -> date | None:
+    """Last day of a card that is no longer valid on `day`; None while it is, or where its expiry is not known.
+
+    A card is valid through the last day of the month printed on it: one of 03/2027 on 2027-03-31, not on 2027-04-01.
+    """
+    if exp_month is None or exp_year is None:
+        return None
+    if (exp_year, exp_month) >= (day.year, day.month):
+        return None
+    return date(exp_year, exp_month, monthrange(exp_year, exp_month)[1])
 
 
 def due_milestone(milestones: Sequence[int], target: date, since: date, on: date) -> int | None:

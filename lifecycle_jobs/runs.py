@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
 from lifecycle_jobs import clock
 from lifecycle_jobs.db.session import Store
@@ -184,13 +184,13 @@ def job_finished(store: Store, run: Run, report: JobReport) -> None:
 
 def events_by_kind(connection: Connection, run: Run, job: str) -> dict[str, int]:
     """What a job of this pass has done so far, counted in the history: right after an interruption too."""
-    rows = connection.execute(
-        select(events.c.kind, func.count())
-        .where(events.c.run_on == run.on, events.c.run_pass == run.run_pass, events.c.job == job)
-        .group_by(events.c.kind)
-        .order_by(events.c.kind)
-    )
-    return {row[0]: row[1] for row in rows}
+    of_job = and_(events.c.run_on == run.on, events.c.run_pass == run.run_pass, events.c.job == job)
+    return _counted(connection, of_job)
+
+
+def events_of_operation(connection: Connection, operation: str, occurred_on: date) -> dict[str, int]:
+    """What one command of a person has done outside a run, counted in the history."""
+    return _counted(connection, and_(events.c.occurred_on == occurred_on, events.c.operation == operation))
 
 
 def park(store: Store, run: Run, job: str, subject: str, error: BaseException, *, box_id: int | None) -> None:
@@ -221,6 +221,13 @@ def open_parked(connection: Connection) -> list[Mapping[str, Any]]:
         select(parked_rows).where(parked_rows.c.state != "resolved").order_by(parked_rows.c.run_on, parked_rows.c.id)
     )
     return [dict(row) for row in rows.mappings()]
+
+
+def _counted(connection: Connection, chosen: ColumnElement[bool]) -> dict[str, int]:
+    rows = connection.execute(
+        select(events.c.kind, func.count()).where(chosen).group_by(events.c.kind).order_by(events.c.kind)
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def _since(connection: Connection, on: date) -> date:

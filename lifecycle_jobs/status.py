@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, ScalarSelect, Select, func, select
 
 from lifecycle_jobs import lease, runs
 from lifecycle_jobs.day import JOBS
-from lifecycle_jobs.db.conditions import first_reason
+from lifecycle_jobs.db.conditions import first_reason, of_this_term
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes, charges, messages, orders, run_jobs
 from lifecycle_jobs.db.tables import runs as run_records
 from lifecycle_jobs.jobs import delete
 from lifecycle_jobs.jobs.task import Task
+from lifecycle_jobs.payments import refunds
 from lifecycle_jobs.runs import Run
 from lifecycle_jobs.settings import Settings
 
 _order_of_the_day = [name for name, _ in JOBS]
+
+_A_MONTH = timedelta(days=31)
 
 LISTED = 100
 """How many rows of each list are shown; the counts are of all."""
@@ -43,7 +46,8 @@ class Status:
     runs: list[dict[str, Any]]
     parked: Listing
     unresolved_charges: Listing
-    unapplied_payments: Listing
+    refunds_due: Listing
+    not_attempted: Listing
     messages: dict[str, int]
     unsent_messages: Listing
     held_back_from_deletion: Listing
@@ -65,7 +69,8 @@ def read_status(store: Store, settings: Settings, on: date, *, last_runs: int = 
             runs=_last_runs(connection, last_runs),
             parked=list_parked(connection),
             unresolved_charges=_listing(connection, _unresolved(), on=on),
-            unapplied_payments=_listing(connection, _unapplied(), on=on),
+            refunds_due=list_refunds(connection, on),
+            not_attempted=_listing(connection, _not_attempted(on), on=on),
             messages=_counted(connection, select(messages.c.status, func.count()).group_by(messages.c.status)),
             unsent_messages=_listing(connection, _unsent(), on=on),
             held_back_from_deletion=list_held_back(store, settings, on),
@@ -119,6 +124,7 @@ def _unresolved() -> Select[Any]:
             boxes.c.address,
             charges.c.status,
             charges.c.amount_cents,
+            charges.c.why,
             charges.c.attempted_on.label("since"),
         )
         .join(boxes, boxes.c.id == charges.c.box_id)
@@ -127,18 +133,28 @@ def _unresolved() -> Select[Any]:
     )
 
 
-def _unapplied() -> Select[Any]:
+def _not_attempted(on: date) -> Select[Any]:
+    """Active boxes whose renewal could not be tried when it was last due, and why: ours to mend, not the holder's."""
     return (
-        select(
-            charges.c.idempotency_key,
-            charges.c.gateway_reference,
-            boxes.c.address,
-            charges.c.amount_cents,
-            charges.c.settled_on.label("since"),
+        select(boxes.c.address, charges.c.why, charges.c.attempted_on.label("since"))
+        .join(charges, of_this_term)
+        .where(
+            charges.c.attempted_on >= on - _A_MONTH,
+            charges.c.status == "not_attempted",
+            charges.c.id == _latest_of_term(),
+            boxes.c.status == "active",
         )
-        .join(boxes, boxes.c.id == charges.c.box_id)
-        .where(charges.c.unapplied)
-        .order_by(charges.c.id)
+        .order_by(charges.c.attempted_on, charges.c.id)
+    )
+
+
+def _latest_of_term() -> ScalarSelect[Any]:
+    other = charges.alias()
+    return (
+        select(func.max(other.c.id))
+        .where(other.c.box_id == boxes.c.id, other.c.term_expires_on == boxes.c.expires_on)
+        .correlate(boxes)
+        .scalar_subquery()
     )
 
 
@@ -156,6 +172,11 @@ def _unsent() -> Select[Any]:
         .where(messages.c.status.in_(("queued", "failed", "parked")))
         .order_by(messages.c.id)
     )
+
+
+def list_refunds(connection: Connection, on: date) -> Listing:
+    """The payments that are to be given back."""
+    return _listing(connection, refunds.due(), on=on)
 
 
 def list_held_back(store: Store, settings: Settings, on: date) -> Listing:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import freezegun
 import pytest
+import structlog
 
 from lifecycle_jobs.db.session import Store, open_store
 from tests import servers
@@ -33,6 +34,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the database server when the last worker is done."""
     if not hasattr(config, "workerinput"):
         servers.end()
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """What one test sets up to be logged, and where to, is not the next one's."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, func, insert, select
 
 from lifecycle_jobs.db import tables
+from lifecycle_jobs.payments.gateway import ChargeRequest
 from lifecycle_jobs.policy import Catalog, Plan, Policy
 
 CATALOG = Catalog(
@@ -73,6 +74,28 @@ def customer(
     if credit:
         credit_entry(connection, customer_id, amount=credit, balance_after=credit, reason="opening")
     return customer_id
+
+
+def registered_payment(
+    connection: Connection,
+    reference: str,
+    *,
+    order_id: int,
+    amount: int = 1208,
+    effective: bool = True,
+    registered_on: date = LONG_AGO,
+) -> int:
+    """A payment of an order that a clerk registered. Returns the id."""
+    return _inserted(
+        connection,
+        tables.registered_payments,
+        order_id=order_id,
+        reference=reference,
+        amount_cents=amount,
+        registered_on=registered_on,
+        actor="clerk",
+        effective=effective,
+    )
 
 
 def credit_entry(
@@ -176,6 +199,7 @@ def box(
         deleted_on=deleted_on,
         used_inbox_mb=used_inbox_mb,
         used_archive_mb=used_archive_mb,
+        imported_expires_on=expires_on,
     )
 
 
@@ -358,6 +382,32 @@ def message(
     for event_id in event_ids:
         connection.execute(insert(tables.message_events).values(event_id=event_id, message_id=message_id))
     return message_id
+
+
+def charge_request(
+    idempotency_key: str = "lifecycle-17-2027-03-31-7-1",
+    *,
+    amount: int = 1208,
+    method_kind: Literal["card", "paypal"] = "card",
+    token: str = "pm_card_visa",
+    gateway_customer_id: str | None = None,
+    order_number: str = "R-17",
+    box_address: str = "mario.rossi@pec.example.it",
+    slot_on: date = EXPIRES_ON - timedelta(days=7),
+    asked_at: datetime | None = None,
+) -> ChargeRequest:
+    """What a gateway is asked: by default the first attempt of the worked example, early that morning."""
+    return ChargeRequest(
+        idempotency_key=idempotency_key,
+        amount_cents=amount,
+        method_kind=method_kind,
+        token=token,
+        gateway_customer_id=gateway_customer_id,
+        order_number=order_number,
+        box_address=box_address,
+        slot_on=slot_on,
+        asked_at=asked_at or datetime(slot_on.year, slot_on.month, slot_on.day, 3, tzinfo=UTC),
+    )
 
 
 def count(connection: Connection, table: Any) -> int:

@@ -19,6 +19,7 @@ import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -65,6 +66,35 @@ def end() -> None:
     del os.environ[_FOLDER]
 
 
+@dataclass(frozen=True, slots=True)
+class PostgresqlServer:
+    """A server that runs as some user, with everything it has in one folder."""
+
+    binaries: Path
+    user: str
+    data: Path
+
+    @property
+    def url(self) -> str:
+        """URL of the maintenance database."""
+        return f"postgresql://postgres@/postgres?host={self.data}"
+
+    @property
+    def database_url(self) -> str:
+        """URL of the database of a test's own server."""
+        return _of_database(self.url, "lifecycle")
+
+    def control(self, *what: str | Path) -> None:
+        """Start, stop or restart it."""
+        # Where many tests run at once, a server may need a while to come up.
+        how = ("--pgdata", self.data, "--wait", "--timeout", "120", "--log", self.data / "log")
+        _as(self.user, self.binaries / "pg_ctl", *what, *how)
+
+    def crash(self) -> None:
+        """Break off everything that it is doing, and come up again."""
+        self.control("restart", "--mode", "immediate")
+
+
 @cache
 def postgresql_server() -> str:
     """URL of the server's maintenance database; the first call of the test run starts the server."""
@@ -74,7 +104,7 @@ def postgresql_server() -> str:
     found = _folder() / "postgresql.url"
     with _alone():
         if not found.exists():
-            found.write_text(_start_postgresql(_folder() / "postgresql"))
+            found.write_text(_start_postgresql(_folder() / "postgresql").url)
     return found.read_text()
 
 
@@ -91,6 +121,20 @@ def fresh_postgresql(*, migrated: bool = True) -> Iterator[str]:
     finally:
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def own_postgresql() -> Iterator[PostgresqlServer]:
+    """A server of the test's own, which it may break, with a migrated database."""
+    with _alone():
+        server = _start_postgresql(_folder() / f"own-{uuid.uuid4().hex[:8]}")
+    try:
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            _create_database(connection, "lifecycle", "template0")
+        _migrate(server.database_url)
+        yield server
+    finally:
+        server.control("stop", "--mode", "immediate")
 
 
 def fresh_sqlite(folder: Path, *, migrated: bool = True) -> str:
@@ -155,14 +199,13 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _start_postgresql(data: Path) -> str:
+def _start_postgresql(data: Path) -> PostgresqlServer:
     binaries, user = _from_wheel(data) or _from_debian(data)
     with (data / "postgresql.conf").open("a") as file:
         file.write(_SETTINGS)
-    # Where many tests run at once, a server may need a while to come up.
-    how = ("--wait", "--timeout", "120", "--log", data / "log", "--options", f"-k {data}")
-    _as(user, binaries / "pg_ctl", "start", "--pgdata", data, *how)
-    return f"postgresql://postgres@/postgres?host={data}"
+    server = PostgresqlServer(binaries, user, data)
+    server.control("start", "--options", f"-k {data}")
+    return server
 
 
 def _from_wheel(data: Path) -> tuple[Path, str] | None:
@@ -200,12 +243,12 @@ def _major(binaries: Path) -> int:
 
 
 def _clear(folder: Path) -> None:
-    server = folder / "postgresql" / "postmaster.pid"
-    if _is_alive(server):
-        os.kill(_pid(server), signal.SIGINT)  # to the postmaster: a fast shutdown
-        deadline = time.monotonic() + _STOP_SECONDS
-        while server.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
+    for server in folder.glob("*/postmaster.pid"):
+        if _is_alive(server):
+            os.kill(_pid(server), signal.SIGINT)  # to the postmaster: a fast shutdown
+            deadline = time.monotonic() + _STOP_SECONDS
+            while server.exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
     shutil.rmtree(folder, ignore_errors=True)
 
 

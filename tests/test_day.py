@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,9 @@ from sqlalchemy.exc import OperationalError
 from lifecycle_jobs import clock, day, lease, runs
 from lifecycle_jobs.db.session import Store, open_store
 from lifecycle_jobs.db.tables import boxes, deletion_approvals, events, leases, messages
-from lifecycle_jobs.errors import ConfigurationError, GapSuspected, LeaseHeld, Refused
+from lifecycle_jobs.errors import ConfigurationError, LeaseHeld
 from lifecycle_jobs.jobs import delete, send_alerts, suspend
 from lifecycle_jobs.lease import Process
-from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.settings import Settings
 from tests import factories
 from tests.crash.provider import ON, settle
@@ -327,48 +326,6 @@ def test_a_message_that_cannot_be_put_together_is_parked_and_taken_up_later(stor
     assert report.failures == ["1 rows are parked because they failed. See: lifecycle-jobs status"]
     assert mended.failures == []
     assert sent(store) == [("box.suspended", "sent")]
-
-
-TODAY = date(2027, 3, 24)
-
-
-def test_a_date_in_the_future_is_refused_where_something_can_leave_the_machine(tmp_path: Path) -> None:
-    leaving = settings_for(tmp_path, mail={"transport": "smtp"})
-
-    with pytest.raises(Refused, match="in the future"):
-        day.check_date(leaving, TODAY + timedelta(days=1), TODAY, allow_future=False)
-
-    day.check_date(leaving, TODAY, TODAY, allow_future=False)
-    day.check_date(leaving, TODAY + timedelta(days=1), TODAY, allow_future=True)
-    day.check_date(settings_for(tmp_path), TODAY + timedelta(days=1), TODAY, allow_future=False)
-
-
-@pytest.mark.parametrize(
-    ("days_back", "suspicious"), [(0, False), (1, False), (10, False), (11, True), (400, True), (-1, True)]
-)
-def test_a_gap_is_suspected_when_today_does_not_follow_on_the_last_completed_run(
-    store: Store,
-    settings: Settings,
-    days_back: int,
-    suspicious: bool,  # noqa: FBT001 -- a column of the table
-) -> None:
-    completed = runs.begin(store, TODAY - timedelta(days=days_back))
-    assert completed is not None
-    runs.finish(store, completed, 0)
-    operator = Operator("anna", "restored on purpose", TODAY)
-
-    if not suspicious:
-        day.check_gap(store, settings, operator, accepted=False)
-        return
-    with pytest.raises(GapSuspected, match="--accept-gap"):
-        day.check_gap(store, settings, operator, accepted=False)
-    assert kinds(store) == []
-    day.check_gap(store, settings, operator, accepted=True)
-    assert kinds(store) == ["run.gap_accepted"]
-
-
-def test_the_first_run_of_all_has_no_gap(store: Store, settings: Settings) -> None:
-    day.check_gap(store, settings, Operator("anna", None, TODAY), accepted=False)
 
 
 @pytest.mark.usefixtures("two_boxes")

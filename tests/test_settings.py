@@ -98,16 +98,21 @@ def test_the_shipped_file_names_every_key_and_no_model_has_a_default_of_its_own(
             assert all(key.is_required() for key in keys.values()), name
 
 
-def test_the_production_file_holds_only_what_differs_and_no_gateway() -> None:
+def test_the_production_file_charges_real_money_and_starts_only_with_the_key_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     path = data_folder("config") / "production.toml"
-    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    with pytest.raises(ConfigurationError, match="LIFECYCLE_GATEWAY__API_KEY"):
+        load_settings(path)
+
+    monkeypatch.setenv("LIFECYCLE_GATEWAY__API_KEY", "sk_live_0123456789")
     settings = load_settings(path)
 
     assert settings.database.url.startswith("postgresql+psycopg://")
     assert (settings.mail.transport, settings.mail.tls) == ("smtp", "starttls")
     assert settings.deletion.require_delivered_warning is True
     assert settings.log.format == "json"
-    assert "kind" not in table["gateway"]
+    assert (settings.gateway.kind, settings.gateway.api_base) == ("stripe", "https://api.stripe.com")
 
 
 def test_an_installed_package_finds_its_data_inside_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +238,7 @@ def test_every_problem_is_listed_with_the_place_it_comes_from(
 
     assert refusal(config).splitlines() == [
         "The configuration cannot be used:",
-        "  gateway.kind: must be 'sandbox' or 'stripe' (environment variable LIFECYCLE_GATEWAY__KIND)",
+        "  gateway.kind: there is no gateway piggybank: sandbox, stripe (environment variable LIFECYCLE_GATEWAY__KIND)",
         f"  lease.seconds: must be greater than or equal to 5 ({config})",
         f"  log.level: must be 'debug', 'info', 'warning' or 'error' ({secrets / 'LIFECYCLE_LOG__LEVEL'})",
         f"  mail.colour: unknown key ({config})",
@@ -424,10 +429,16 @@ def test_a_database_password_is_refused_in_a_file_and_accepted_from_the_environm
         ("deletion", "max_percent = 5.5", "deletion.max_percent: must be a whole number"),
         ("deletion", "delivered_warning_days = 0", "deletion.delivered_warning_days: must be"),
         ("deletion", 'require_delivered_warning = "perhaps"', "must be true or false"),
-        ("gateway", 'kind = "stripe"', "gateway.kind: stripe is not available in this version"),
+        ("gateway", 'kind = "piggybank"', "gateway.kind: there is no gateway piggybank: sandbox, stripe"),
         ("gateway", 'key_prefix = ""', "gateway.key_prefix: must be"),
         ("gateway", "resend_within = 24", "gateway.resend_within: must be less than 24"),
         ("gateway", "outage_limit = 0", "gateway.outage_limit: must be"),
+        ("gateway", "max_amount = 0", "gateway.max_amount: must be more than zero"),
+        ("gateway", "concurrency = 257", "gateway.concurrency: must be less than or equal to 256"),
+        ("gateway", "requests_per_second = 0", "gateway.requests_per_second: must be"),
+        ("gateway", "back_off = [0]", "gateway.back_off: "),
+        ("gateway", "read_timeout = 25", "gateway.read_timeout: must be less than 25"),
+        ("gateway", "connect_timeout = 0", "gateway.connect_timeout: must be"),
         ("sandbox", 'journal = ""', "sandbox.journal: must name a file"),
         ("mail", 'transport = "pigeon"', "mail.transport: must be 'files' or 'smtp'"),
         ("mail", 'directory = ""', "mail.directory: must name a folder"),
@@ -579,3 +590,62 @@ def test_a_delivered_warning_may_be_demanded_of_files_too(chosen: Write) -> None
     settings = load_settings(chosen("[deletion]\nrequire_delivered_warning = true\n"))
 
     assert settings.mail.transport == "files"
+
+
+# Stripe: what it needs, and where its key may come from
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('api_base = "http://api.stripe.com"', "gateway.api_base: must begin with https://: the key would travel in"),
+        ('api_base = "http://127.0.0.1.example.it"', "gateway.api_base: must begin with https://"),
+        ('api_base = "api.stripe.com"', "gateway.api_base: must be a web address"),
+        ('statement_descriptor = "PEC"', "gateway.statement_descriptor: must be 5 to 22"),
+        ('statement_descriptor = "12345"', "gateway.statement_descriptor: must be 5 to 22"),
+        ("statement_descriptor = '<PEC*>'", "gateway.statement_descriptor: must be 5 to 22"),
+    ],
+)
+def test_stripe_is_refused_what_it_would_not_take(
+    chosen: Write, monkeypatch: pytest.MonkeyPatch, line: str, problem: str
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_GATEWAY__API_KEY", "sk_test_hunter2")
+
+    message = refusal(chosen(f'[gateway]\nkind = "stripe"\n{line}\n'))
+
+    assert problem in message
+    assert "hunter2" not in message
+
+
+def test_stripe_without_its_key_is_refused(chosen: Write) -> None:
+    message = refusal(chosen('[gateway]\nkind = "stripe"\n'))
+
+    assert "gateway.api_key: is missing: kind = stripe needs LIFECYCLE_GATEWAY__API_KEY" in message
+
+
+@pytest.mark.parametrize("base", ["https://api.stripe.com", "http://127.0.0.1:8420", "http://localhost:8420"])
+def test_stripe_with_its_key_from_the_environment_is_accepted(
+    chosen: Write, monkeypatch: pytest.MonkeyPatch, base: str
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_GATEWAY__API_KEY", "sk_test_hunter2")
+
+    settings = load_settings(chosen(f'[gateway]\nkind = "stripe"\napi_base = "{base}"\n'))
+
+    assert settings.gateway.api_key.get_secret_value() == "sk_test_hunter2"
+    assert "hunter2" not in repr(settings)
+
+
+def test_a_gateway_key_in_a_file_of_settings_is_refused_and_not_repeated(chosen: Write) -> None:
+    message = refusal(chosen('[gateway]\nkind = "stripe"\napi_key = "sk_live_hunter2"\n'))
+
+    assert "gateway.api_key: a secret may not stand in a file of settings" in message
+    assert "LIFECYCLE_GATEWAY__API_KEY" in message
+    assert "hunter2" not in message
+
+
+def test_a_gateway_key_may_come_from_the_secrets_folder(chosen: Write, secrets: Path) -> None:
+    (secrets / "LIFECYCLE_GATEWAY__API_KEY").write_text("sk_test_hunter2\n")
+
+    settings = load_settings(chosen('[gateway]\nkind = "stripe"\n'))
+
+    assert settings.gateway.api_key.get_secret_value() == "sk_test_hunter2"

@@ -1,7 +1,7 @@
 """All commands, and what their exit codes mean.
 
 0 done; 1 done with failures, or stopped midway; 2 usage or configuration: nothing was done; 3 another run holds the
-lease; 4 a gap is suspected; 130 interrupted by hand.
+lease; 4 a gap is suspected; 143 asked to stop (SIGTERM, or SIGINT) and stopped in order; 130 broken off by hand.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import Annotated
 import typer
 
 from lifecycle_jobs import __version__
-from lifecycle_jobs.cli import data, days, mail, review
+from lifecycle_jobs.cli import data, days, mail, payments, review
+from lifecycle_jobs.cli.audit import audit
 from lifecycle_jobs.cli.output import complain
 from lifecycle_jobs.cli.setting import config_before_command
-from lifecycle_jobs.errors import GapSuspected, LeaseHeld, LeaseLost, LifecycleError, RunStopped
+from lifecycle_jobs.errors import GapSuspected, LeaseHeld, LeaseLost, LifecycleError, RunStopped, StopRequested
 
 app = typer.Typer(
     name="lifecycle-jobs",
@@ -30,12 +31,17 @@ app = typer.Typer(
 app.command("run")(days.run)
 app.command("replay")(days.replay)
 app.command("status")(review.status)
+app.command("reconcile")(payments.reconcile)
+app.command("audit")(audit)
 app.command("deliver")(mail.deliver)
 app.command("preview")(mail.preview)
 app.command("import")(data.import_files)
 app.command("export")(data.export_files)
 app.add_typer(data.db, name="db")
 app.add_typer(mail.templates, name="templates")
+app.add_typer(payments.charges, name="charges")
+app.add_typer(payments.refunds, name="refunds")
+app.add_typer(payments.payments, name="payments")
 app.add_typer(review.parked, name="parked")
 app.add_typer(review.deletions, name="deletions")
 
@@ -77,6 +83,8 @@ def main() -> None:
 def _code(error: LifecycleError) -> int:
     if isinstance(error, (LeaseHeld, LeaseLost)):
         return 3
+    if isinstance(error, StopRequested):
+        return 143
     if isinstance(error, RunStopped):
         return 1
     return 4 if isinstance(error, GapSuspected) else 2

@@ -10,6 +10,7 @@ import typer
 
 from lifecycle_jobs.cli.output import complain, console, counts, print_json, progress_bar, say, table
 from lifecycle_jobs.cli.setting import By, Config, Json, Office, Why, open_office, parse_date
+from lifecycle_jobs.cli.stopping import stoppable
 from lifecycle_jobs.errors import Refused
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def run(
     why: Why = None,
 ) -> None:
     """Do today's business date: reconcile, renew, suspend, delete, warn, and write to the holders."""
-    from lifecycle_jobs.day import check_gap
+    from lifecycle_jobs.gates import check_gap
 
     with open_office(config) as office:
         wish = _wish(since, again=again, approve_deletions=approve_deletions)
@@ -70,7 +71,7 @@ def replay(
     why: Why = None,
 ) -> None:
     """Do a given business date, or several in order."""
-    from lifecycle_jobs.day import check_date
+    from lifecycle_jobs.gates import check_date
 
     with open_office(config) as office:
         first = parse_date(day)
@@ -108,19 +109,25 @@ def _do(
 
     operator = office.operator(by, why)
     reports: list[DayReport] = []
-    for on in dates:
-        try:
-            with progress_bar() as progress:
-                do = rehearse_day if dry_run else run_day
-                report = do(office.store, office.settings, on, operator, wish, progress)
-        except KeyboardInterrupt:
-            complain("Interrupted. What was committed stays done; the same command continues.")
-            raise typer.Exit(130) from None
-        reports.append(report)
-        # What was asked for beyond the date was meant for the first one: after it, W follows from the run before.
-        wish = Wish(again=wish.again)
-        if not json:
-            show(report)
+    do = rehearse_day if dry_run else run_day
+
+    def advance(name: str, rows: int) -> None:
+        bar(name, rows)
+
+    # One for all dates: a signal that comes between two of them must not be forgotten.
+    with stoppable(advance) as progress:
+        for on in dates:
+            try:
+                with progress_bar() as bar:
+                    report = do(office.store, office.settings, on, operator, wish, progress)
+            except KeyboardInterrupt:
+                complain("Interrupted. What was committed stays done; the same command continues.")
+                raise typer.Exit(130) from None
+            reports.append(report)
+            # What was asked for beyond the date was meant for the first one: after it, W follows from the run before.
+            wish = Wish(again=wish.again)
+            if not json:
+                show(report)
     if json:
         documents = [as_dict(report) for report in reports]
         print_json(documents[0] if len(documents) == 1 else documents)

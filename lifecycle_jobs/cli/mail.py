@@ -9,6 +9,7 @@ import typer
 
 from lifecycle_jobs.cli.output import complain, counts, print_json, progress_bar, say
 from lifecycle_jobs.cli.setting import Config, Json, open_office, read_settings
+from lifecycle_jobs.cli.stopping import stoppable
 from lifecycle_jobs.errors import Refused
 
 Word = TypeVar("Word", bound=str)
@@ -23,7 +24,7 @@ def deliver(config: Config = None, json: Json = False) -> None:
     from lifecycle_jobs.day import deliver_now
 
     with open_office(config) as office:
-        with progress_bar() as progress:
+        with progress_bar() as shown, stoppable(shown) as progress:
             report = deliver_now(office.store, office.settings, office.today, progress)
         if json:
             print_json(asdict(report))

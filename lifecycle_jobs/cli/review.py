@@ -10,6 +10,7 @@ import typer
 from lifecycle_jobs.cli.days import as_dict, show
 from lifecycle_jobs.cli.output import complain, counts, print_json, progress_bar, say, table
 from lifecycle_jobs.cli.setting import By, Config, Json, Why, open_office
+from lifecycle_jobs.cli.stopping import stoppable
 
 if TYPE_CHECKING:
     from lifecycle_jobs.status import Listing
@@ -39,12 +40,13 @@ def status(
         for run in found.runs:
             _show_run(run)
         say(f"Messages: {counts(found.messages) or 'none'}.")
-        _list("Parked, because it failed (lifecycle-jobs parked retry)", found.parked)
-        _list("Unresolved charges", found.unresolved_charges)
-        _list("Paid, but not applied to the box: refund it or set the box right", found.unapplied_payments)
-        _list("Messages not sent", found.unsent_messages)
-        _list("Held back from deletion", found.held_back_from_deletion)
-        _list("Charged without a renewal notice 30 days before", found.charged_without_notice)
+        show_listing("Parked, because it failed (lifecycle-jobs parked retry)", found.parked)
+        show_listing("Unresolved charges (lifecycle-jobs reconcile)", found.unresolved_charges)
+        show_listing("Payments to be refunded (lifecycle-jobs refunds)", found.refunds_due)
+        show_listing("Renewals that could not be tried", found.not_attempted)
+        show_listing("Messages not sent", found.unsent_messages)
+        show_listing("Held back from deletion", found.held_back_from_deletion)
+        show_listing("Charged without a renewal notice 30 days before", found.charged_without_notice)
 
 
 @parked.command("list")
@@ -57,7 +59,7 @@ def list_parked(config: Config = None, json: Json = False) -> None:
         if json:
             print_json(found.rows)
         elif found.total:
-            _list("Parked", found)
+            show_listing("Parked", found)
         else:
             say("Nothing is parked.")
 
@@ -78,7 +80,7 @@ def retry_parked(config: Config = None, json: Json = False, by: By = None, why: 
             return
         operator = office.operator(by, why)
         note_retry(office.store, operator, number)
-        with progress_bar() as progress:
+        with progress_bar() as shown, stoppable(shown) as progress:
             report = run_day(office.store, office.settings, on, operator, Wish(take_up=True), progress)
         if json:
             print_json(as_dict(report))
@@ -113,7 +115,7 @@ def list_held_back(config: Config = None, json: Json = False) -> None:
         if json:
             print_json(found.rows)
         elif found.total:
-            _list("Held back from deletion", found)
+            show_listing("Held back from deletion", found)
         else:
             say("No box is held back from deletion.")
 
@@ -137,7 +139,8 @@ def _show_run(run: dict[str, Any]) -> None:
             complain(f"! {failure}")
 
 
-def _list(title: str, found: Listing) -> None:
+def show_listing(title: str, found: Listing) -> None:
+    """A table of the rows, under a title with their number; nothing if there are none."""
     if not found.total:
         return
     columns = list(found.rows[0])

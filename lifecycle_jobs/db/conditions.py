@@ -10,7 +10,16 @@ from datetime import date, timedelta
 
 from sqlalchemy import ColumnElement, and_, case, exists, or_, select
 
-from lifecycle_jobs.db.tables import boxes, charges, events, message_events, messages, parked_rows
+from lifecycle_jobs.db.tables import (
+    boxes,
+    charges,
+    events,
+    message_events,
+    messages,
+    orders,
+    parked_rows,
+    registered_payments,
+)
 from lifecycle_jobs.policy import Policy, PolicyGroup
 
 Refusals = Sequence[tuple[str, ColumnElement[bool]]]
@@ -42,8 +51,19 @@ def unresolved_charge() -> ColumnElement[bool]:
 
 
 def unapplied_payment() -> ColumnElement[bool]:
-    """Money was taken for this box and could not be applied to it: until a person settles that, all leave it alone."""
-    return exists().where(charges.c.box_id == boxes.c.id, charges.c.unapplied)
+    """Money came in for this box and could not be applied to it: until a person settles that, all leave it alone."""
+    return or_(
+        exists().where(charges.c.box_id == boxes.c.id, charges.c.unapplied),
+        boxes.c.id.in_(
+            select(orders.c.box_id)
+            .join(registered_payments, registered_payments.c.order_id == orders.c.id)
+            .where(
+                orders.c.box_id.is_not(None),
+                ~registered_payments.c.effective,
+                registered_payments.c.refunded_on.is_(None),
+            )
+        ),
+    )
 
 
 def deletion_date_by(policy: Policy, day: date) -> ColumnElement[bool]:

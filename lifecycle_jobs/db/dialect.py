@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, Self
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, ColumnElement, Date, Integer, Text, TypeDecorator, literal
+from sqlalchemy import ARRAY, BigInteger, Boolean, ColumnElement, Date, Integer, Text, TypeDecorator, bindparam, literal
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -114,16 +115,27 @@ def _joined(element: joined, compiler: SQLCompiler, **kw: Any) -> str:
     return "(" + " || ".join(f"CAST({text} AS TEXT)" for text in _arguments(element, compiler, **kw)) + ")"
 
 
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """The name of a parameter that is given when the statement is executed."""
+
+    name: str
+
+
 class among(FunctionElement[bool]):  # noqa: N801 -- reads as the SQL condition it is
-    """`among(column, values)`: whether the column is one of many values, sent as one parameter."""
+    """`among(column, values)`: whether the column is one of many values, sent as one parameter.
+
+    With the name of a parameter in place of the values, a statement can be put together once and used with many.
+    """
 
     type = Boolean()
     inherit_cache = True
     name = "among"
 
-    def __init__(self, column: ColumnElement[Any], values: Sequence[int] | Sequence[str]) -> None:
-        text_or_number = Text() if isinstance(column.type, Text) else BigInteger()
-        super().__init__(column, literal(list(values), _ManyValues(text_or_number)))
+    def __init__(self, column: ColumnElement[Any], values: Sequence[int] | Sequence[str] | Parameter) -> None:
+        many = _ManyValues(Text() if isinstance(column.type, Text) else BigInteger())
+        sent = bindparam(values.name, type_=many) if isinstance(values, Parameter) else literal(list(values), many)
+        super().__init__(column, sent)
 
     def self_group(self, against: OperatorType | None = None) -> Self:  # noqa: ARG002 -- SQLAlchemy's
         """Stands alone: SQLAlchemy would write `… = 1` on SQLite, which hides the index."""

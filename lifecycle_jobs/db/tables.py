@@ -155,6 +155,8 @@ boxes = Table(
     Column("deleted_on", Date),
     Column("used_inbox_mb", BigInteger),
     Column("used_archive_mb", BigInteger),
+    Column("imported_expires_on", Date, comment="the E it came with: what the recorded renewals move on from"),
+    Column("imported_after_event", BigInteger, comment="renewals up to this event moved an E that was overwritten"),
     one_of("status", "active", "suspended", "deleted"),
     CheckConstraint("renewal_years BETWEEN 1 AND 5", name="renewal_years"),
     CheckConstraint("annual_price_cents IS NULL OR annual_price_cents >= 0", name="annual_price_cents"),
@@ -307,6 +309,10 @@ charges = Table(
     Column("gateway_reference", Text),
     Column("unapplied", Boolean, nullable=False, server_default="0", comment="paid, but the box could not take it"),
     Column("without_notice", Boolean, nullable=False, server_default="0"),
+    Column("gateway_customer_id", Text, comment="the customer's at the gateway when it was written down"),
+    Column("why", Text, comment="what the gateway, the network or a person said about an outcome without an answer"),
+    Column("refunded_on", Date),
+    Column("refund_reference", Text),
     one_of("status", "pending", "succeeded", "declined", "unknown", "not_attempted"),
     one_of("method_kind", "card", "paypal", "credit"),
     CheckConstraint("amount_cents > 0", name="amount_cents"),
@@ -334,6 +340,30 @@ Index(
     postgresql_where=text("unapplied"),
 )
 Index("ix_charges_attempted_on", charges.c.attempted_on)
+
+registered_payments = Table(
+    "registered_payments",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("order_id", Id, ForeignKey("orders.id"), nullable=False, index=True),
+    Column("reference", Key, nullable=False, unique=True, comment="what the bank calls it; registered once"),
+    Column("amount_cents", BigInteger, nullable=False),
+    Column("registered_on", Date, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("why", Text),
+    Column("effective", Boolean, nullable=False, comment="false: the order could no longer take it, so refund it"),
+    Column("refunded_on", Date),
+    Column("refund_reference", Text),
+    CheckConstraint("amount_cents > 0", name="amount_cents"),
+    CheckConstraint("NOT (effective AND refunded_on IS NOT NULL)", name="effective_is_not_refunded"),
+)
+Index(
+    "uq_registered_payments_effective_of_order",
+    registered_payments.c.order_id,
+    unique=True,
+    sqlite_where=text("effective = 1"),
+    postgresql_where=text("effective"),
+)
 
 credit_entries = Table(
     "credit_entries",
@@ -373,6 +403,16 @@ events = Table(
     Column("job", Text, comment="the job that wrote it; empty for what a person did"),
     Column("actor", Text, comment="who, where a person did it by command"),
     Column("why", Text),
+    Column(
+        "operation", Key, comment="what happened outside a run by one command has one; its messages are made from it"
+    ),
+)
+Index(
+    "ix_events_operation",
+    events.c.occurred_on,
+    events.c.operation,
+    sqlite_where=text("operation IS NOT NULL"),
+    postgresql_where=text("operation IS NOT NULL"),
 )
 Index(
     "uq_events_milestone",

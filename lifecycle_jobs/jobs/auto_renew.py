@@ -15,20 +15,22 @@ A box is due when all of this is true:
 
 After downtime exactly one attempt is made, for the slot that applies then, not one for each that was missed.
 
-Boxes go by E, then address. The box is read again, with all of this, right before its charge: see
-`lifecycle_jobs.payments.collect`. After `gateway.outage_limit` calls in a row that never reached the gateway, the job
-stops calling; every due box not reached gets a `not_attempted` charge, which protects it from suspension. Renewals
-that need no gateway (agreements, credit, amounts of zero) go on.
+Boxes go by E, then address, several at a time where the gateway can take it. Each is read again, with all of this,
+right before its charge: see `lifecycle_jobs.payments.collect`. A renewal above `gateway.max_amount` is parked, not
+charged. After `gateway.outage_limit` calls in a row that never reached the gateway, in order of completion and each
+after its own back-off, the job stops calling; every due box not reached gets a `not_attempted` charge, which protects
+it from suspension. Renewals that need no gateway (agreements, credit, amounts of zero) go on.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, case, exists, func, or_, select
 
 from lifecycle_jobs.db.conditions import (
     Refusals,
@@ -39,10 +41,13 @@ from lifecycle_jobs.db.conditions import (
     unapplied_payment,
     unresolved_charge,
 )
-from lifecycle_jobs.db.tables import boxes, charges, payment_methods
+from lifecycle_jobs.db.dialect import among
+from lifecycle_jobs.db.tables import boxes, charges, customers, payment_methods, runs
+from lifecycle_jobs.jobs.chunks import after_the
 from lifecycle_jobs.jobs.eligibility import charging_window, not_eligible
-from lifecycle_jobs.jobs.task import Task, concerns_one_row
+from lifecycle_jobs.jobs.task import Task
 from lifecycle_jobs.payments.collect import Collector
+from lifecycle_jobs.payments.intents import BOX_IDS
 from lifecycle_jobs.policy import Policy
 from lifecycle_jobs.runs import JobReport
 
@@ -61,36 +66,48 @@ def run(task: Task, collector: Collector, outage_limit: int) -> JobReport:
             connection, and_(charging_window(task), ~tried_today), refusals(task), within=_with_method
         )
     results: Counter[str] = Counter()
-    last: tuple[date, str] | None = None
-    while rows := _next_due(task, last):
-        for row in rows:
-            try:
-                result = collector.collect(look(task, row.id, row.expires_on), gateway_is_out=outage.declared)
-            except Exception as error:
-                if not concerns_one_row(error):
-                    raise
-                task.park_box(row.id, error)
-            else:
-                results[result] += 1
-                if row.needs_gateway:
-                    outage.note(result)
-        last = (rows[-1].expires_on, rows[-1].address_key)
-        task.advance(len(rows))
+    through_gateway: dict[int, bool] = {}
+
+    def due() -> Iterator[Row[Any]]:
+        for row in _due(task):
+            through_gateway[row.id] = row.needs_gateway
+            yield row
+
+    def note(box_id: int, result: str | Exception) -> None:
+        if isinstance(result, Exception):
+            task.park_box(box_id, result)
+        else:
+            results[result] += 1
+            if through_gateway[box_id]:
+                outage.note(result)
+        del through_gateway[box_id]
+        task.advance(1)
+
+    collector.collect(due(), look(task), note, gateway_is_out=lambda: outage.declared)
     report.done = {f"charge.{status}": results[status] for status in ("unknown", "not_attempted") if results[status]}
+    if results["to_be_refunded"]:
+        report.done["payment.to_be_refunded"] = results["to_be_refunded"]
     if outage.declared:
         report.failures.append(
-            f"The gateway did not take {outage_limit} calls in a row and was given up for this run. "
-            f"The boxes not charged are not suspended for it; the next run tries again."
+            f"The gateway did not take {outage_limit} calls in a row ({_last_refusal(task)}) and was given up for this "
+            "run. The boxes not charged are not suspended for it up to the outage grace; the next run tries again."
         )
     return report
 
 
-def look(task: Task, box_id: int, term: date) -> Select[Any]:
-    """One box with all that a charge needs to know, only while it is due."""
+def look(task: Task) -> Select[Any]:
+    """Of the boxes with the ids `BOX_IDS` those that are due, with all that a charge needs to know, in their order."""
     return (
-        select(boxes, payment_methods.c.kind.label("method_kind"), payment_methods.c.token)
+        select(
+            boxes,
+            payment_methods.c.kind.label("method_kind"),
+            payment_methods.c.token,
+            customers.c.gateway_customer_id,
+        )
         .join(payment_methods, payment_methods.c.payment_method_id == boxes.c.payment_method_id)
-        .where(boxes.c.id == box_id, boxes.c.expires_on == term, charging_window(task), none_of(refusals(task)))
+        .join(customers, customers.c.customer_id == boxes.c.customer_id)
+        .where(among(boxes.c.id, BOX_IDS), charging_window(task), none_of(refusals(task)))
+        .order_by(boxes.c.expires_on, boxes.c.address_key)
     )
 
 
@@ -125,16 +142,21 @@ class _Outage:
 
 
 def _calls_lost_in_a_row(task: Task) -> int:
-    """Where an interrupted run stood: its last calls that never reached the gateway, counted back."""
-    of_today = and_(
+    """Where an interrupted pass stood: its last calls that never reached the gateway, counted back.
+
+    What an earlier pass met says nothing about now: it has ended, and the gateway may be back.
+    """
+    of_an_earlier_pass = exists().where(runs.c.run_on == task.on, runs.c.started_at > charges.c.settled_at)
+    of_this_pass = and_(
         charges.c.attempted_on == task.on,
+        ~of_an_earlier_pass,
         charges.c.called,
         charges.c.method_kind != "credit",
         charges.c.settled_at.is_not(None),
     )
     with task.store.read() as connection:
         latest = connection.scalars(
-            select(charges.c.status).where(of_today).order_by(charges.c.settled_at.desc(), charges.c.id.desc())
+            select(charges.c.status).where(of_this_pass).order_by(charges.c.settled_at.desc(), charges.c.id.desc())
         )
         lost = 0
         for status in latest:
@@ -145,20 +167,36 @@ def _calls_lost_in_a_row(task: Task) -> int:
     return lost
 
 
-def _next_due(task: Task, last: tuple[date, str] | None) -> Any:
-    after = and_(True)
-    if last is not None:
-        day, address = last
-        after = and_(boxes.c.expires_on >= day, or_(boxes.c.expires_on > day, boxes.c.address_key > address))
-    needs_gateway = payment_methods.c.kind.in_(("card", "paypal"))
+def _last_refusal(task: Task) -> str:
+    """What the gateway, or the network on the way to it, said last."""
     with task.store.read() as connection:
-        return connection.execute(
-            select(boxes.c.id, boxes.c.expires_on, boxes.c.address_key, needs_gateway.label("needs_gateway"))
-            .join(payment_methods, payment_methods.c.payment_method_id == boxes.c.payment_method_id)
-            .where(charging_window(task), none_of(refusals(task)), after)
-            .order_by(boxes.c.expires_on, boxes.c.address_key)
-            .limit(_AT_A_TIME)
-        ).all()
+        return str(
+            connection.scalar(
+                select(charges.c.why)
+                .where(charges.c.attempted_on == task.on, charges.c.called, charges.c.status == "not_attempted")
+                .order_by(charges.c.settled_at.desc(), charges.c.id.desc())
+                .limit(1)
+            )
+        )
+
+
+def _due(task: Task) -> Iterator[Row[Any]]:
+    """Every box that is due, by E and address, read as its turn comes."""
+    needs_gateway = payment_methods.c.kind.in_(("card", "paypal"))
+    after = and_(True)
+    while True:
+        with task.store.read() as connection:
+            rows = connection.execute(
+                select(boxes.c.id, boxes.c.expires_on, boxes.c.address_key, needs_gateway.label("needs_gateway"))
+                .join(payment_methods, payment_methods.c.payment_method_id == boxes.c.payment_method_id)
+                .where(charging_window(task), none_of(refusals(task)), after)
+                .order_by(boxes.c.expires_on, boxes.c.address_key)
+                .limit(_AT_A_TIME)
+            ).all()
+        if not rows:
+            return
+        yield from rows
+        after = after_the(rows[-1])
 
 
 def _slot_today(policy: Policy, on: date) -> ColumnElement[int]:

@@ -7,12 +7,13 @@ order; the change asks again, under lock, so that a box that was altered in betw
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
+from lifecycle_jobs.db.faults import in_halves
 from lifecycle_jobs.db.tables import boxes
-from lifecycle_jobs.jobs.task import Task, in_halves
+from lifecycle_jobs.jobs.task import Task
 
 
 def apply_in_chunks(task: Task, due: ColumnElement[bool], change: Callable[[Connection, Sequence[int]], None]) -> None:
@@ -21,7 +22,7 @@ def apply_in_chunks(task: Task, due: ColumnElement[bool], change: Callable[[Conn
     `change` must state `due` in its own write. A chunk that fails is halved until the failing box stands alone and
     is parked.
     """
-    last: tuple[date, str] | None = None
+    after = and_(True)
 
     def apply(ids: Sequence[int]) -> None:
         with task.store.write() as connection:
@@ -31,23 +32,21 @@ def apply_in_chunks(task: Task, due: ColumnElement[bool], change: Callable[[Conn
         with task.store.read() as connection:
             rows = connection.execute(
                 select(boxes.c.id, boxes.c.expires_on, boxes.c.address_key)
-                .where(due, _after(last))
+                .where(due, after)
                 .order_by(boxes.c.expires_on, boxes.c.address_key)
                 .limit(task.chunk_size)
             ).all()
         if not rows:
             return
         in_halves([row.id for row in rows], apply, task.park_box)
-        last = (rows[-1].expires_on, rows[-1].address_key)
+        after = after_the(rows[-1])
         task.advance(len(rows))
 
 
-def _after(last: tuple[date, str] | None) -> ColumnElement[bool]:
-    if last is None:
-        return and_(True)
-    day, address = last
+def after_the(last: Any) -> ColumnElement[bool]:
+    """The boxes that come after this one by E and address."""
     # The first half alone would be enough for the answer's shape; it lets the index skip what is done.
     return and_(
-        boxes.c.expires_on >= day,
-        or_(boxes.c.expires_on > day, boxes.c.address_key > address),
+        boxes.c.expires_on >= last.expires_on,
+        or_(boxes.c.expires_on > last.expires_on, boxes.c.address_key > last.address_key),
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, select
 
-from lifecycle_jobs.db.conditions import Refusals, by_plan, days_from, none_of, of_this_term, on_hold
+from lifecycle_jobs.db.conditions import Refusals, by_plan, days_from, none_of, of_this_term, on_hold, unresolved
 from lifecycle_jobs.db.tables import boxes, charges, orders, payment_methods
 from lifecycle_jobs.jobs.task import Task
 
@@ -35,7 +35,7 @@ def not_eligible(task: Task) -> Refusals:
 
 
 def still_wanted(task: Task, charge_id: int) -> Select[Any]:
-    """The box of a charge that was cut off, only while that very charge is wanted: same term, order and method."""
+    """The box of a charge, only while that very one is wanted: not settled elsewhere; same term, order and method."""
     return (
         select(boxes)
         .join(payment_methods, payment_methods.c.payment_method_id == boxes.c.payment_method_id)
@@ -43,6 +43,7 @@ def still_wanted(task: Task, charge_id: int) -> Select[Any]:
         .join(orders, orders.c.id == charges.c.order_id)
         .where(
             charges.c.id == charge_id,
+            unresolved,
             charges.c.payment_method_id == payment_methods.c.payment_method_id,
             charges.c.token.is_not_distinct_from(payment_methods.c.token),
             orders.c.status == "awaiting_payment",

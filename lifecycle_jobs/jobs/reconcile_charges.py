@@ -11,83 +11,108 @@ Every charge left `pending` (the process died) or `unknown` (the answer was lost
 
 A pass that was cut off during auto_renew does this again before it goes on, for the charge it had in hand.
 
-After `gateway.report_unresolved_after` days an unresolved charge is reported as an error.
+Look-ups are given up for this run after `gateway.outage_limit` in a row without an answer. After
+`gateway.report_unresolved_after` days an unresolved charge is reported as an error; a clerk who has looked at the
+gateway's own pages can then settle it: `lifecycle-jobs charges resolve`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from lifecycle_jobs import clock, runs
 from lifecycle_jobs.db.conditions import days_from, unresolved
 from lifecycle_jobs.db.tables import charges
-from lifecycle_jobs.jobs.eligibility import still_wanted
-from lifecycle_jobs.jobs.task import Task, concerns_one_row
+from lifecycle_jobs.jobs.task import Task
 from lifecycle_jobs.payments.collect import Collector
-from lifecycle_jobs.payments.gateway import NeverSeen, NoAnswer, NotAttempted
+from lifecycle_jobs.payments.gateway import ChargeOutcome, LookUpOutcome, NeverSeen, NoAnswer, NotAttempted
 from lifecycle_jobs.runs import JobReport
 
 NAME = "reconcile_charges"
 
 
-def run(task: Task, collector: Collector, *, resend_within: timedelta, report_after: int) -> JobReport:
-    """Look up every unresolved charge. `report_after` is in days."""
-    found = _settle_all(task, collector, resend_within, unresolved)
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long doubt about a charge may last.
+
+    `resend_within`: how old an interrupted one may be to be presented again. `report_after`: days after which an
+    unresolved one is an error. `outage_limit`: look-ups in a row without an answer after which no more is asked.
+    """
+
+    resend_within: timedelta
+    report_after: int
+    outage_limit: int
+
+
+def run(task: Task, collector: Collector, patience: Patience) -> JobReport:
+    """Look up every unresolved charge."""
+    found = _settle_all(task, collector, patience, unresolved)
     report = JobReport(NAME)
     report.done = {f"charge.{name}": found[name] for name in ("not_attempted",) if found[name]}
+    if found["to_be_refunded"]:
+        report.done["payment.to_be_refunded"] = found["to_be_refunded"]
     report.skipped = {
         name: found[name] for name in ("not_trusted_yet", "changed_meanwhile", "no_answer") if found[name]
     }
     with task.store.read() as connection:
-        old = _older_than(connection, task, report_after)
+        old = _older_than(connection, task, patience.report_after)
     if old:
         report.failures.append(
-            f"{old} charges have been unresolved for {report_after} days or more: their boxes are neither charged, "
-            "warned, suspended nor deleted. Look at them: lifecycle-jobs status"
+            f"{old} charges have been unresolved for {patience.report_after} days or more: their boxes are neither "
+            "charged, warned, suspended nor deleted. Look at them: lifecycle-jobs status. Once you know from the "
+            "gateway what became of one: lifecycle-jobs charges resolve"
         )
     return report
 
 
-def resume(task: Task, collector: Collector, *, resend_within: timedelta) -> None:
+def resume(task: Task, collector: Collector, patience: Patience) -> None:
     """Settle what a later job had in hand when its process died; this job was done already in that pass."""
     cut_off = and_(charges.c.status == "pending", charges.c.attempted_on == task.on)
-    _settle_all(task, collector, resend_within, cut_off)
+    _settle_all(task, collector, patience, cut_off)
 
 
-def _settle_all(
-    task: Task, collector: Collector, resend_within: timedelta, chosen: ColumnElement[bool]
-) -> Counter[str]:
-    found: Counter[str] = Counter()
+def _settle_all(task: Task, collector: Collector, patience: Patience, chosen: ColumnElement[bool]) -> Counter[str]:
     with task.store.read() as connection:
-        rows = connection.execute(select(charges).where(chosen).order_by(charges.c.id)).all()
-    for charge in rows:
-        try:
-            found[_settle(task, collector, charge, resend_within)] += 1
-        except Exception as error:
-            if not concerns_one_row(error):
-                raise
-            runs.park(task.store, task.run, NAME, f"charge:{charge.id}", error, box_id=charge.box_id)
+        rows = {row.id: row for row in connection.execute(select(charges).where(chosen).order_by(charges.c.id))}
+    found: Counter[str] = Counter()
+    silent: set[int] = set()
+    cut_off: list[int] = []
+    unanswered = 0
+
+    def judge(charge_id: int, answer: LookUpOutcome) -> ChargeOutcome | None:
+        nonlocal unanswered
+        if isinstance(answer, NoAnswer):
+            unanswered += 1
+            silent.add(charge_id)
+            return None
+        unanswered = 0
+        if not isinstance(answer, NeverSeen):
+            return answer
+        charge = rows[charge_id]
+        age = clock.now() - charge.attempted_at
+        if charge.attempted_on < task.on and age >= collector.gateway.lag:
+            return NotAttempted("the gateway never saw it")
+        remembered = collector.gateway.memory is None or age <= patience.resend_within
+        if charge.status == "pending" and charge.attempted_on == task.on and remembered:
+            cut_off.append(charge_id)
+        return None
+
+    def note(charge_id: int, result: str | Exception) -> None:
+        if isinstance(result, Exception):
+            runs.park(task.store, task.run, NAME, f"charge:{charge_id}", result, box_id=rows[charge_id].box_id)
+        else:
+            found["no_answer" if charge_id in silent else result] += 1
         task.advance(1)
+
+    collector.look_up(list(rows), judge, note, enough=lambda: unanswered >= patience.outage_limit)
+    found["not_trusted_yet"] -= len(cut_off)
+    found["no_answer"] += len(rows) - found.total() - len(cut_off)
+    collector.present_again(cut_off, note)
     return found
-
-
-def _settle(task: Task, collector: Collector, charge: Row[Any], resend_within: timedelta) -> str:
-    answer = collector.gateway.look_up(charge.idempotency_key)
-    if isinstance(answer, NoAnswer):
-        return "no_answer"
-    if not isinstance(answer, NeverSeen):
-        return collector.settle(charge.id, answer)
-    age = clock.now() - charge.attempted_at
-    if charge.attempted_on < task.on and age >= collector.gateway.lag:
-        return collector.settle(charge.id, NotAttempted("the gateway never saw it"))
-    memory = collector.gateway.memory
-    if charge.status == "pending" and charge.attempted_on == task.on and (memory is None or age <= resend_within):
-        return collector.present_again(charge.id, still_wanted(task, charge.id))
-    return "not_trusted_yet"
 
 
 def _older_than(connection: Connection, task: Task, days: int) -> int:

@@ -26,9 +26,10 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, exist
 from lifecycle_jobs import runs
 from lifecycle_jobs.db.conditions import Refusals, first_reason, none_of, unapplied_payment, unresolved_charge
 from lifecycle_jobs.db.dialect import among, joined
+from lifecycle_jobs.db.faults import concerns_one_row
 from lifecycle_jobs.db.tables import addons, boxes, customers, events, parked_rows
 from lifecycle_jobs.history import euros, record
-from lifecycle_jobs.jobs.task import Task, concerns_one_row
+from lifecycle_jobs.jobs.task import Task
 from lifecycle_jobs.payments.credit import debit, lock_balance
 from lifecycle_jobs.payments.orders import place_paid_addon_order
 from lifecycle_jobs.policy import AddonStep, addon_renewed_with_box, addon_step, whole_years

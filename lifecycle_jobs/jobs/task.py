@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, FromClause, func, select, true
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from lifecycle_jobs import runs
 from lifecycle_jobs.db.conditions import Refusals, first_reason, left_over, parked_by
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes
-from lifecycle_jobs.errors import LeaseLost
 from lifecycle_jobs.history import Origin
 from lifecycle_jobs.policy import Catalog
 from lifecycle_jobs.runs import Run
 
-_GIVEN_UP = frozenset({"40001", "40P01"})
-"""PostgreSQL: serialization failure, deadlock detected."""
-
 Progress = Callable[[str, int], None]
-"""Told the name of what is under way and how many rows it has advanced."""
+"""Told the name of what is under way and how many rows it has advanced; raises RunStopped when it is to stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A job's share of a pass over a business date."""
+    """A job's share of a pass over a business date; with `outside`, what a person has it do outside a run."""
 
     job: str
     store: Store
@@ -36,6 +30,7 @@ class Task:
     catalog: Catalog
     chunk_size: int
     progress: Progress
+    outside: Origin | None = None
 
     @property
     def on(self) -> date:
@@ -45,7 +40,7 @@ class Task:
     @property
     def origin(self) -> Origin:
         """The mark on the events this job writes."""
-        return self.run.origin(self.job)
+        return self.outside or self.run.origin(self.job)
 
     @property
     def in_scope(self) -> ColumnElement[bool]:
@@ -83,38 +78,3 @@ class Task:
         )
         counted: dict[str, int] = {row[0]: row[1] for row in rows}
         return {name: counted[name] for name, _ in refusals if name in counted}
-
-
-def concerns_one_row(error: Exception) -> bool:
-    """Whether an error can be blamed on the row at hand, so that the row is parked and the others go on.
-
-    A lost connection, a full disk or a lost lease concern everything: the run stops and is continued later. Of two
-    writers who waited for each other the database gives up one: that one is tried again in halves, or parked.
-    """
-    if isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", None) in _GIVEN_UP:
-        return True
-    if isinstance(error, (LeaseLost, OperationalError, InterfaceError)):
-        return False
-    return not (isinstance(error, DBAPIError) and error.connection_invalidated)
-
-
-Item = TypeVar("Item")
-
-
-def in_halves(
-    items: Sequence[Item], apply: Callable[[Sequence[Item]], None], park: Callable[[Item, Exception], None]
-) -> None:
-    """Apply to all at once; where that fails, to each half, until the failing item stands alone and is parked."""
-    if not items:
-        return
-    try:
-        apply(items)
-    except Exception as error:
-        if not concerns_one_row(error):
-            raise
-        if len(items) == 1:
-            park(items[0], error)
-            return
-        middle = len(items) // 2
-        in_halves(items[:middle], apply, park)
-        in_halves(items[middle:], apply, park)

@@ -15,6 +15,8 @@ from datetime import date
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, get_args
 
+from lifecycle_jobs.mail.methods import EndingCard, PaymentMethodText
+
 Locale = Literal["it", "en"]
 """The languages every message exists in (SPEC §2, customer)."""
 
@@ -36,11 +38,17 @@ MessageKind = Literal[
 
 MESSAGE_KINDS: Final[tuple[MessageKind, ...]] = get_args(MessageKind)
 
-MethodKind = Literal["card", "paypal", "credit", "agreement"]
-"""Kinds of payment method (SPEC §2)."""
-
 DisableReason = Literal["credit_short", "cancelled"]
 """Why an add-on was switched off: the balance did not cover it, or the holder gave it up."""
+
+Advice = Literal["funds", "replace", "confirm", "bank", "credit", "provider", "later"]
+"""What helps after a decline, as the event's detail has it.
+
+Put money on the method or use another; store another, this one is finished; confirm with the bank in person; ask the
+bank; top up the prepaid credit; nothing, the trouble is ours or the gateway's; nothing, the next attempt may succeed.
+"""
+
+ADVICES: Final[tuple[Advice, ...]] = get_args(Advice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +80,6 @@ class Links:
 
 
 @dataclass(frozen=True, slots=True)
-class PaymentMethodText:
-    """What may be said of a payment method. Only cards have ``brand`` and ``last4``, and not all do."""
-
-    kind: MethodKind
-    brand: str | None = None
-    last4: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class AddonItem:
     """An add-on that a renewal included (paid_from = renewal), by kind and quantity (GB for extra space)."""
 
@@ -108,7 +107,7 @@ class ExpiryAlertLine:
 
     ``price_cents`` is gross for ``years`` years. ``suspends_on`` is E + 1; ``deletes_on`` is X, the first
     day on which it may be deleted if it stays unpaid. ``domain`` is set when the box is renewed together
-    with a hosting domain.
+    with a hosting domain. ``ending_card`` is set only where a charge is planned that the card would have to pay.
     """
 
     address: str
@@ -122,6 +121,7 @@ class ExpiryAlertLine:
     deletes_on: date
     addons: tuple[AddonToPay, ...] = ()
     domain: str | None = None
+    ending_card: EndingCard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +143,7 @@ class RenewalNoticeLine:
     renews_until: date
     method: PaymentMethodText
     addons: tuple[AddonToPay, ...] = ()
+    ending_card: EndingCard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +172,8 @@ class RenewedLine:
 class ChargeDeclinedLine:
     """A charge that was declined; the order stays open and can be paid by hand at ``renew_url``.
 
-    ``code`` is the gateway's decline code (or ``insufficient_credit``). ``hard``: this payment method is
-    not charged again in this term. ``final``: no further attempt will be made; otherwise
+    ``code`` is the gateway's decline code (or ``insufficient_credit``), ``advice`` what helps. ``hard``: this
+    payment method is not charged again in this term. ``final``: no further attempt will be made; otherwise
     ``next_attempt_on`` is the next slot.
     """
 
@@ -181,6 +182,7 @@ class ChargeDeclinedLine:
     expires_on: date
     amount_cents: int
     code: str
+    advice: Advice
     hard: bool
     final: bool
     next_attempt_on: date | None

@@ -81,11 +81,13 @@ class Addon:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """The payment method that a box has now."""
+    """The payment method that a box has now. `exp_month` and `exp_year` are those of a card, where they are known."""
 
     kind: str
     brand: str | None
     last4: str | None
+    exp_month: int | None
+    exp_year: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,8 @@ def _event_rows(message_ids: Sequence[int]) -> Select[Any]:
             payment_methods.c.kind.label("method_kind"),
             payment_methods.c.brand.label("method_brand"),
             payment_methods.c.last4.label("method_last4"),
+            payment_methods.c.exp_month,
+            payment_methods.c.exp_year,
         )
         .select_from(message_events)
         .join(events, events.c.id == message_events.c.event_id)
@@ -295,4 +299,4 @@ def _addon(row: Row[Any]) -> Addon | None:
 def _method(row: Row[Any]) -> Method | None:
     if row.method_kind is None:
         return None
-    return Method(row.method_kind, row.method_brand, row.method_last4)
+    return Method(row.method_kind, row.method_brand, row.method_last4, row.exp_month, row.exp_year)

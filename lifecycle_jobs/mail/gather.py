@@ -19,8 +19,9 @@ from lifecycle_jobs.mail.contents import (
     MessageKind,
     Sender,
 )
+from lifecycle_jobs.mail.detail import Unreadable
 from lifecycle_jobs.mail.facts import Dossier, Event, Message, read_dossiers
-from lifecycle_jobs.mail.lines import Desk, Unreadable, line_for, page
+from lifecycle_jobs.mail.lines import Desk, line_for, page
 from lifecycle_jobs.mail.moot import is_moot
 from lifecycle_jobs.settings import Settings
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
-from typing import Any, Final, TypeVar, cast
+from typing import Final, cast
 from urllib.parse import quote
 
 from lifecycle_jobs.mail.contents import (
+    ADVICES,
     AddonDisabledLine,
     AddonRenewedLine,
     AddonToPay,
+    Advice,
     ChargeDeclinedLine,
     CreditShortLine,
     DeletedLine,
@@ -25,17 +26,19 @@ from lifecycle_jobs.mail.contents import (
     ExpiryAlertLine,
     Line,
     MessageKind,
-    MethodKind,
-    PaymentMethodText,
     RenewalNoticeLine,
     RenewedLine,
     SuspendedLine,
 )
+from lifecycle_jobs.mail.detail import Detail, Unreadable
 from lifecycle_jobs.mail.facts import ActiveAddon, Addon, Box, Event, Method
+from lifecycle_jobs.mail.methods import EndingCard, MethodKind, PaymentMethodText
 from lifecycle_jobs.policy import (
     Catalog,
     Plan,
+    card_ended_before,
     deletion_date,
+    on_hold,
     renewal_net,
     renewed_until,
     slot_date,
@@ -43,12 +46,6 @@ from lifecycle_jobs.policy import (
     switch_off_by,
     whole_years,
 )
-
-_T = TypeVar("_T")
-
-
-class Unreadable(Exception):
-    """An event lacks something that its line must say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +91,20 @@ def line_for(event: Event, credit_cents: int, desk: Desk) -> Line:
 def _expiry_alert(event: Event, box: Box, credit_cents: int, desk: Desk) -> Line:
     plan = desk.plan(box)
     suspended = suspends_on(box.expires_on)
+    price = _renewal_gross(event, box, desk)
     return ExpiryAlertLine(
         address=box.address,
         plan_name=plan.name,
         expires_on=box.expires_on,
         days_left=(box.expires_on - desk.on).days,
         renew_url=desk.renew_url(box),
-        price_cents=_renewal_gross(event, box, desk),
+        price_cents=price,
         years=box.renewal_years,
         suspends_on=suspended,
         deletes_on=deletion_date(plan.policy, box.expires_on, suspended, box.hold_until),
         addons=_to_pay(event, box, credit_cents, desk.catalog),
         domain=box.domain,
+        ending_card=_ending_card(event.method, box, price, desk),
     )
 
 
@@ -113,6 +112,7 @@ def _renewal_notice(event: Event, box: Box, credit_cents: int, desk: Desk) -> Li
     plan = desk.plan(box)
     if event.method is None:
         raise Unreadable(f"box {box.id} has no payment method")
+    gross = _renewal_gross(event, box, desk)
     return RenewalNoticeLine(
         address=box.address,
         plan_name=plan.name,
@@ -121,15 +121,16 @@ def _renewal_notice(event: Event, box: Box, credit_cents: int, desk: Desk) -> Li
         charge_on=slot_date(box.expires_on, max(plan.policy.charge_slots)),
         switch_off_by=switch_off_by(plan.policy, box.expires_on),
         years=box.renewal_years,
-        gross_cents=_renewal_gross(event, box, desk),
+        gross_cents=gross,
         renews_until=renewed_until(box.expires_on, box.renewal_years),
         method=_method_text(event.method.kind, event.method),
         addons=_to_pay(event, box, credit_cents, desk.catalog),
+        ending_card=_ending_card(event.method, box, gross, desk),
     )
 
 
 def _renewed(event: Event, box: Box, _credit_cents: int, desk: Desk) -> Line:
-    detail = _Detail(event)
+    detail = Detail(event)
     kind = detail.optional_text("method")
     return RenewedLine(
         address=box.address,
@@ -148,17 +149,19 @@ def _renewed(event: Event, box: Box, _credit_cents: int, desk: Desk) -> Line:
 
 
 def _charge_declined(event: Event, box: Box, _credit_cents: int, desk: Desk) -> Line:
-    detail = _Detail(event)
+    detail = Detail(event)
+    method = detail.text("method")
     return ChargeDeclinedLine(
         address=box.address,
         plan_name=desk.plan(box).name,
         expires_on=box.expires_on,
         amount_cents=detail.cents("amount"),
         code=detail.text("code"),
+        advice=_advice(detail.optional_text("advice"), method),
         hard=detail.flag("hard"),
         final=detail.flag("final"),
         next_attempt_on=detail.optional_day("next_attempt_on"),
-        method=_method_text(detail.text("method"), event.method),
+        method=_method_text(method, event.method),
         order_number=detail.text("order_number"),
         suspends_on=suspends_on(box.expires_on),
         renew_url=desk.renew_url(box),
@@ -166,7 +169,7 @@ def _charge_declined(event: Event, box: Box, _credit_cents: int, desk: Desk) -> 
 
 
 def _credit_short(event: Event, box: Box, _credit_cents: int, _desk: Desk) -> Line:
-    detail, addon = _Detail(event), _addon(event)
+    detail, addon = Detail(event), _addon(event)
     return CreditShortLine(
         address=box.address,
         addon_kind=addon.kind,
@@ -180,7 +183,7 @@ def _credit_short(event: Event, box: Box, _credit_cents: int, _desk: Desk) -> Li
 
 
 def _addon_renewed(event: Event, box: Box, _credit_cents: int, _desk: Desk) -> Line:
-    detail, addon = _Detail(event), _addon(event)
+    detail, addon = Detail(event), _addon(event)
     return AddonRenewedLine(
         address=box.address,
         addon_kind=addon.kind,
@@ -193,7 +196,7 @@ def _addon_renewed(event: Event, box: Box, _credit_cents: int, _desk: Desk) -> L
 
 
 def _addon_disabled(event: Event, box: Box, _credit_cents: int, _desk: Desk) -> Line:
-    detail, addon = _Detail(event), _addon(event)
+    detail, addon = Detail(event), _addon(event)
     reason = detail.text("reason")
     short = reason == "credit_short"
     return AddonDisabledLine(
@@ -295,6 +298,29 @@ def _method_text(kind: str, now: Method | None) -> PaymentMethodText:
     return PaymentMethodText(cast("MethodKind", kind), now.brand, now.last4)
 
 
+def _ending_card(method: Method | None, box: Box, amount_cents: int, desk: Desk) -> EndingCard | None:
+    """The card that auto-renew would charge, if it is no longer valid by then.
+
+    Where nothing is going to be charged a stored card is of no interest: nobody would have to replace it.
+    """
+    plan = desk.plan(box)
+    if method is None or method.kind != "card" or not amount_cents or not (box.auto_renew and plan.auto_renewable):
+        return None
+    charge_on = max(desk.on, slot_date(box.expires_on, max(plan.policy.charge_slots)))
+    valid_until = card_ended_before(method.exp_month, method.exp_year, charge_on)
+    if valid_until is None or on_hold(box.hold_until, box.hold_reason, charge_on):
+        return None
+    return EndingCard(_method_text(method.kind, method), valid_until, charge_on)
+
+
+def _advice(written: str | None, method: str) -> Advice:
+    """What the event says helps. One that says nothing, or nothing known, is older than that: ask the bank."""
+    for advice in ADVICES:
+        if advice == written:
+            return advice
+    return "credit" if method == "credit" else "bank"
+
+
 def _term(event: Event) -> date:
     if event.term is None:
         raise Unreadable(f"event {event.id} has no term")
@@ -311,58 +337,3 @@ def _suspended_on(box: Box) -> date:
     if box.suspended_on is None:
         raise Unreadable(f"box {box.id} is not suspended")
     return box.suspended_on
-
-
-class _Detail:
-    """The detail of an event: amounts are decimal euros, dates ISO texts."""
-
-    def __init__(self, event: Event) -> None:
-        self._event_id = event.id
-        self._values = event.detail
-
-    def text(self, key: str) -> str:
-        return self._read(key, _as_text)
-
-    def optional_text(self, key: str) -> str | None:
-        return None if self._values.get(key) is None else self.text(key)
-
-    def flag(self, key: str) -> bool:
-        return self._read(key, _as_flag)
-
-    def number(self, key: str) -> int:
-        return self._read(key, int)
-
-    def cents(self, key: str) -> int:
-        return self._read(key, _as_cents)
-
-    def day(self, key: str) -> date:
-        return self._read(key, date.fromisoformat)
-
-    def optional_day(self, key: str) -> date | None:
-        return None if self._values.get(key) is None else self.day(key)
-
-    def _read(self, key: str, read: Callable[[Any], _T]) -> _T:
-        try:
-            return read(self._values[key])
-        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-            raise Unreadable(f"the detail of event {self._event_id} has no valid {key}") from error
-
-
-def _as_text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-def _as_flag(value: object) -> bool:
-    # SQLite's json_object knows no booleans: what was written on the server comes back as 0 or 1.
-    if value not in (0, 1):
-        raise TypeError
-    return bool(value)
-
-
-def _as_cents(value: str) -> int:
-    cents = Decimal(value) * 100
-    if cents != int(cents):
-        raise ValueError
-    return int(cents)

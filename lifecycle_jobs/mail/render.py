@@ -33,6 +33,7 @@ from jinja2.meta import find_undeclared_variables
 
 from lifecycle_jobs.data import data_folder
 from lifecycle_jobs.errors import LifecycleError
+from lifecycle_jobs.mail.advice import next_step, replaceable, tried_again
 from lifecycle_jobs.mail.contents import LOCALES, MESSAGE_KINDS, Content, Locale, MessageKind
 from lifecycle_jobs.mail.formats import day_text, money_text
 from lifecycle_jobs.mail.inline import StyleError, StyleInliner
@@ -273,7 +274,11 @@ def _filters(words: Words, locale: Locale) -> dict[str, Callable[..., object]]:
         "in_days": words.in_days,
         "addon": words.addon,
         "method": words.method,
-        "decline": words.decline,
+        "reason": words.reason,
+        "what_helps": words.what_helps,
+        "tried_again": tried_again,
+        "replaceable": replaceable,
+        "next_step": next_step,
     }
 
 

@@ -12,25 +12,41 @@ from types import MappingProxyType
 from typing import Final
 
 from lifecycle_jobs.mail.contents import (
-    AddonDisabledLine,
+    ADVICES,
     AddonItem,
-    AddonRenewedLine,
-    AddonToPay,
-    ChargeDeclinedLine,
+    Advice,
     Content,
-    CreditShortLine,
     DeletedLine,
-    DeletionWarningLine,
-    ExpiryAlertLine,
     Holder,
     Line,
     Links,
     MessageKind,
-    PaymentMethodText,
-    RenewalNoticeLine,
-    RenewedLine,
     Sender,
-    SuspendedLine,
+)
+from lifecycle_jobs.mail.methods import PaymentMethodText
+from lifecycle_jobs.mail.sample_lines import (
+    AGREEMENT,
+    BOX,
+    CARD,
+    COVERED,
+    CREDIT,
+    ENDING,
+    GIVEN_UP,
+    NEXT,
+    OFF,
+    PAYPAL,
+    SECOND,
+    SHORT,
+    THIRD,
+    E,
+    addon_renewed_line,
+    alert_line,
+    declined_line,
+    notice_line,
+    renewed_line,
+    short_line,
+    suspended_line,
+    warned_line,
 )
 
 SENDER: Final = Sender(
@@ -50,126 +66,16 @@ _MARIO: Final = Holder("Mario Rossi", "mario.rossi@example.com")
 _FIRM: Final = Holder("Studio Legale D’Angelo & Müller", "segreteria@example.com")
 _AWKWARD: Final = Holder("Zoë “Zo” <O'Neil>\r\nЖ 東京 أحمد", "zoe@example.com")
 
-_BOX: Final = "mario.rossi@pec.example.it"
-_SECOND: Final = "studiolegale.dangelo-mueller@pec.avvocati.example.it"
-_THIRD: Final = "amministrazione@pec.example.com"
-
-_E: Final = date(2027, 3, 31)
-_CARD: Final = PaymentMethodText("card", "visa", "4242")
-_PAYPAL: Final = PaymentMethodText("paypal")
-_CREDIT: Final = PaymentMethodText("credit")
-_AGREEMENT: Final = PaymentMethodText("agreement")
-
-_SHORT: Final = AddonToPay("extra_inbox", 1, 305, 100, 205)
-_COVERED: Final = AddonToPay("extra_archive", 2, 610, 1000, 0)
-
-
-def _renew(address: str) -> str:
-    return f"https://www.example.it/renew?box={address}"
-
-
-def _alert(address: str, plan: str, expires_on: date, days: int, *, cents: int, years: int = 1) -> ExpiryAlertLine:
-    return ExpiryAlertLine(
-        address=address,
-        plan_name=plan,
-        expires_on=expires_on,
-        days_left=days,
-        renew_url=_renew(address),
-        price_cents=cents,
-        years=years,
-        suspends_on=date.fromordinal(expires_on.toordinal() + 1),
-        deletes_on=date.fromordinal(expires_on.toordinal() + 91),
-        addons=(_SHORT, _COVERED) if years > 1 else (),
-        domain="example.com" if cents == 0 else None,
-    )
-
-
-def _notice(
-    address: str, method: PaymentMethodText, cents: int = 1208, addons: tuple[AddonToPay, ...] = ()
-) -> RenewalNoticeLine:
-    return RenewalNoticeLine(
-        address=address,
-        plan_name="Standard",
-        expires_on=_E,
-        days_left=37,
-        charge_on=date(2027, 3, 24),
-        switch_off_by=date(2027, 3, 23),
-        years=1,
-        gross_cents=cents,
-        renews_until=date(2028, 3, 31),
-        method=method,
-        addons=addons,
-    )
-
-
-def _renewed(
-    address: str,
-    number: str,
-    net: int,
-    vat: int,
-    method: PaymentMethodText | None,
-    *,
-    addons: tuple[AddonItem, ...] = (),
-) -> RenewedLine:
-    return RenewedLine(
-        address=address,
-        plan_name="Standard",
-        old_expires_on=_E,
-        new_expires_on=date(2028, 3, 31),
-        years=1,
-        order_number=number,
-        net_cents=net,
-        vat_cents=vat,
-        gross_cents=net + vat,
-        method=method,
-        on_account=method is not None and method.kind == "agreement",
-        addons=addons,
-    )
-
-
-def _declined(
-    address: str,
-    code: str,
-    method: PaymentMethodText,
-    *,
-    hard: bool = False,
-    next_on: date | None = None,
-    number: str = "R-2027-004211",
-) -> ChargeDeclinedLine:
-    return ChargeDeclinedLine(
-        address=address,
-        plan_name="Standard",
-        expires_on=_E,
-        amount_cents=1208,
-        code=code,
-        hard=hard,
-        final=next_on is None,
-        next_attempt_on=next_on,
-        method=method,
-        order_number=number,
-        suspends_on=date(2027, 4, 1),
-        renew_url=_renew(address),
-    )
-
-
-def _short(address: str, kind: str, quantity: int, cost: int) -> CreditShortLine:
-    return CreditShortLine(address, kind, quantity, _E, date(2028, 3, 31), cost, 100, cost - 100)
-
-
-def _addon_renewed(address: str, kind: str, quantity: int, balance: int) -> AddonRenewedLine:
-    return AddonRenewedLine(address, kind, quantity, date(2028, 3, 31), 305 * quantity, balance, "A-2027-000871")
-
-
-_OFF: Final = AddonDisabledLine(_BOX, "extra_inbox", 1, _E, "credit_short", 305, 100, 205)
-_GIVEN_UP: Final = AddonDisabledLine(_THIRD, "sms_notices", 2, _E, "cancelled", 0, 0, 0)
-
-
-def _suspended(address: str) -> SuspendedLine:
-    return SuspendedLine(address, "Standard", _E, date(2027, 4, 1), date(2027, 6, 30), _renew(address))
-
-
-def _warned(address: str, deletes_on: date, days: int) -> DeletionWarningLine:
-    return DeletionWarningLine(address, "Standard", _E, date(2027, 4, 1), deletes_on, days, _renew(address))
+# One for each advice, while following it still leads to a charge.
+_DECLINES: Final[tuple[tuple[str, PaymentMethodText, Advice, bool, date | None], ...]] = (
+    ("insufficient_funds", PAYPAL, "funds", False, NEXT),
+    ("invalid_billing_agreement", PAYPAL, "replace", True, None),
+    ("authentication_required", CARD, "confirm", True, None),
+    ("do_not_honor", CARD, "bank", False, NEXT),
+    ("insufficient_credit", CREDIT, "credit", False, NEXT),
+    ("invalid_business_account", PAYPAL, "provider", False, NEXT),
+    ("processing_error", CARD, "later", False, NEXT),
+)
 
 
 def _content(kind: MessageKind, written_on: date, *lines: Line, holder: Holder = _MARIO) -> Content:
@@ -183,124 +89,169 @@ _CHARGE_DAY: Final = date(2027, 3, 24)
 SAMPLES: Final[Mapping[MessageKind, tuple[Content, ...]]] = MappingProxyType(
     {
         "box.expiry_alert": (
-            _content("box.expiry_alert", _ALERT_DAY, _alert(_BOX, "Standard", _E, 30, cents=1208)),
+            _content("box.expiry_alert", _ALERT_DAY, alert_line(BOX, "Standard", E, 30, cents=1208)),
             _content(
                 "box.expiry_alert",
                 _ALERT_DAY,
-                _alert(_BOX, "Standard", _E, 30, cents=1208),
-                _alert(_SECOND, "Premium", date(2027, 4, 8), 38, cents=9760, years=2),
-                _alert(_THIRD, "Domain", date(2027, 5, 1), 61, cents=0),
+                alert_line(BOX, "Standard", E, 30, cents=1208),
+                alert_line(SECOND, "Premium", date(2027, 4, 8), 38, cents=9760, years=2),
+                alert_line(THIRD, "Domain", date(2027, 5, 1), 61, cents=0),
                 holder=_FIRM,
             ),
-            _content("box.expiry_alert", date(2027, 3, 30), _alert(_SECOND, "Pro", _E, 1, cents=6100, years=2)),
-            _content("box.expiry_alert", _ALERT_DAY, _alert(_THIRD, "Domain", _E, 30, cents=0), holder=_AWKWARD),
+            _content("box.expiry_alert", date(2027, 3, 30), alert_line(SECOND, "Pro", E, 1, cents=6100, years=2)),
+            _content("box.expiry_alert", _ALERT_DAY, alert_line(THIRD, "Domain", E, 30, cents=0), holder=_AWKWARD),
+            _content("box.expiry_alert", _ALERT_DAY, alert_line(BOX, "Standard", E, 30, cents=1208, card=ENDING)),
+            _content("box.expiry_alert", E, alert_line(BOX, "Standard", E, 0, cents=1208, card=ENDING)),
+            _content(
+                "box.expiry_alert",
+                date(2027, 2, 1),
+                alert_line(BOX, "Standard", E, 58, cents=1208, card=ENDING),
+                alert_line(SECOND, "Premium", date(2027, 4, 8), 66, cents=9760),
+                holder=_FIRM,
+            ),
         ),
         "box.renewal_notice": (
-            _content("box.renewal_notice", _NOTICE_DAY, _notice(_BOX, _CARD)),
+            _content("box.renewal_notice", _NOTICE_DAY, notice_line(BOX, CARD)),
             _content(
                 "box.renewal_notice",
                 _NOTICE_DAY,
-                _notice(_BOX, _CARD),
-                _notice(_SECOND, _PAYPAL, addons=(_SHORT, _COVERED)),
-                _notice(_THIRD, _AGREEMENT),
+                notice_line(BOX, CARD),
+                notice_line(SECOND, PAYPAL, addons=(SHORT, COVERED)),
+                notice_line(THIRD, AGREEMENT),
                 holder=_FIRM,
             ),
-            _content("box.renewal_notice", _NOTICE_DAY, _notice(_BOX, _CREDIT, addons=(_SHORT,)), holder=_AWKWARD),
-            _content("box.renewal_notice", _NOTICE_DAY, _notice(_BOX, _AGREEMENT)),
-            _content("box.renewal_notice", _NOTICE_DAY, _notice(_BOX, _CARD, cents=0)),
+            _content("box.renewal_notice", _NOTICE_DAY, notice_line(BOX, CREDIT, addons=(SHORT,)), holder=_AWKWARD),
+            _content("box.renewal_notice", _NOTICE_DAY, notice_line(BOX, AGREEMENT)),
+            _content("box.renewal_notice", _NOTICE_DAY, notice_line(BOX, CARD, cents=0)),
+            _content("box.renewal_notice", _NOTICE_DAY, notice_line(BOX, CARD, card=ENDING)),
+            _content("box.renewal_notice", _ALERT_DAY, notice_line(BOX, CARD, card=ENDING)),
+            _content("box.renewal_notice", _CHARGE_DAY, notice_line(BOX, CARD, card=ENDING)),
+            _content(
+                "box.renewal_notice",
+                _NOTICE_DAY,
+                notice_line(BOX, CARD, card=ENDING),
+                notice_line(SECOND, PAYPAL),
+                holder=_FIRM,
+            ),
         ),
         "box.renewed": (
-            _content("box.renewed", _CHARGE_DAY, _renewed(_BOX, "R-2027-004211", 990, 218, _CARD)),
+            _content("box.renewed", _CHARGE_DAY, renewed_line(BOX, "R-2027-004211", 990, 218, CARD)),
             _content(
                 "box.renewed",
                 _CHARGE_DAY,
-                _renewed(_BOX, "R-2027-004211", 1240, 273, _CARD, addons=(AddonItem("extra_inbox", 1),)),
-                _renewed(_SECOND, "R-2027-004212", 990, 218, _AGREEMENT),
-                _renewed(_THIRD, "R-2027-004213", 0, 0, _CARD),
+                renewed_line(BOX, "R-2027-004211", 1240, 273, CARD, addons=(AddonItem("extra_inbox", 1),)),
+                renewed_line(SECOND, "R-2027-004212", 990, 218, AGREEMENT),
+                renewed_line(THIRD, "R-2027-004213", 0, 0, CARD),
                 holder=_FIRM,
             ),
-            _content("box.renewed", _CHARGE_DAY, _renewed(_BOX, "R-2027-004211", 990, 218, _AGREEMENT)),
-            _content("box.renewed", _CHARGE_DAY, _renewed(_BOX, "R-2027-004211", 990, 218, None), holder=_AWKWARD),
+            _content("box.renewed", _CHARGE_DAY, renewed_line(BOX, "R-2027-004211", 990, 218, AGREEMENT)),
+            _content("box.renewed", _CHARGE_DAY, renewed_line(BOX, "R-2027-004211", 990, 218, None), holder=_AWKWARD),
         ),
         "charge.declined": (
             _content(
                 "charge.declined",
                 _CHARGE_DAY,
-                _declined(_BOX, "insufficient_funds", _CARD, next_on=date(2027, 3, 26)),
+                declined_line(BOX, "insufficient_funds", CARD, "funds", next_on=NEXT),
             ),
             _content(
                 "charge.declined",
                 _CHARGE_DAY,
-                _declined(_BOX, "stolen_card", _CARD, hard=True),
-                _declined(_SECOND, "insufficient_credit", _CREDIT, number="R-2027-004212", next_on=date(2027, 3, 26)),
-                _declined(_THIRD, "something_new", _PAYPAL, number="R-2027-004213"),
+                declined_line(BOX, "stolen_card", CARD, "replace", hard=True),
+                declined_line(SECOND, "insufficient_credit", CREDIT, "credit", number="R-2027-004212", next_on=NEXT),
+                declined_line(THIRD, "something_new", PAYPAL, number="R-2027-004213"),
                 holder=_FIRM,
             ),
-            _content("charge.declined", _CHARGE_DAY, _declined(_BOX, "expired_card", _CARD, hard=True)),
-            _content("charge.declined", _E, _declined(_BOX, "insufficient_credit", _CREDIT), holder=_AWKWARD),
-            _content("charge.declined", date(2027, 4, 2), _declined(_BOX, "generic_decline", _PAYPAL)),
+            _content("charge.declined", _CHARGE_DAY, declined_line(BOX, "expired_card", CARD, "replace", hard=True)),
+            _content(
+                "charge.declined", E, declined_line(BOX, "insufficient_credit", CREDIT, "credit"), holder=_AWKWARD
+            ),
+            _content("charge.declined", date(2027, 4, 2), declined_line(BOX, "generic_decline", PAYPAL)),
+            *(
+                _content(
+                    "charge.declined", _CHARGE_DAY, declined_line(BOX, code, method, advice, hard=hard, next_on=again)
+                )
+                for code, method, advice, hard, again in _DECLINES
+            ),
+            *(
+                _content("charge.declined", E, declined_line(BOX, "something_new", CARD, advice, hard=True))
+                for advice in ADVICES
+            ),
+            _content(
+                "charge.declined",
+                _CHARGE_DAY,
+                declined_line(BOX, "processing_error", CARD, "later", next_on=NEXT),
+                declined_line(SECOND, "issuer_not_available", CARD, "later", number="R-2027-004212", next_on=NEXT),
+                holder=_FIRM,
+            ),
+            _content(
+                "charge.declined",
+                _CHARGE_DAY,
+                declined_line(BOX, "expired_card", CARD, "replace", hard=True),
+                declined_line(SECOND, "expired_card", CARD, "replace", hard=True, number="R-2027-004212"),
+                holder=_FIRM,
+            ),
         ),
         "addon.credit_short": (
-            _content("addon.credit_short", _CHARGE_DAY, _short(_BOX, "extra_inbox", 1, 305)),
+            _content("addon.credit_short", _CHARGE_DAY, short_line(BOX, "extra_inbox", 1, 305)),
             _content(
                 "addon.credit_short",
                 _CHARGE_DAY,
-                _short(_BOX, "extra_inbox", 1, 305),
-                _short(_SECOND, "extra_archive", 2, 610),
+                short_line(BOX, "extra_inbox", 1, 305),
+                short_line(SECOND, "extra_archive", 2, 610),
                 holder=_FIRM,
             ),
-            _content("addon.credit_short", _E, _short(_THIRD, "sms_notices", 3, 915), holder=_AWKWARD),
+            _content("addon.credit_short", E, short_line(THIRD, "sms_notices", 3, 915), holder=_AWKWARD),
         ),
         "addon.renewed": (
-            _content("addon.renewed", _CHARGE_DAY, _addon_renewed(_BOX, "extra_inbox", 1, 1695)),
+            _content("addon.renewed", _CHARGE_DAY, addon_renewed_line(BOX, "extra_inbox", 1, 1695)),
             _content(
                 "addon.renewed",
                 _CHARGE_DAY,
-                _addon_renewed(_BOX, "extra_inbox", 1, 1695),
-                _addon_renewed(_SECOND, "extra_archive", 2, 1085),
+                addon_renewed_line(BOX, "extra_inbox", 1, 1695),
+                addon_renewed_line(SECOND, "extra_archive", 2, 1085),
                 holder=_FIRM,
             ),
-            _content("addon.renewed", _CHARGE_DAY, _addon_renewed(_THIRD, "sms_notices", 1, 0), holder=_AWKWARD),
+            _content("addon.renewed", _CHARGE_DAY, addon_renewed_line(THIRD, "sms_notices", 1, 0), holder=_AWKWARD),
         ),
         "addon.disabled": (
-            _content("addon.disabled", date(2027, 4, 1), _OFF),
-            _content("addon.disabled", date(2027, 4, 1), _OFF, _GIVEN_UP, holder=_FIRM),
-            _content("addon.disabled", date(2027, 4, 1), _GIVEN_UP, holder=_AWKWARD),
+            _content("addon.disabled", date(2027, 4, 1), OFF),
+            _content("addon.disabled", date(2027, 4, 1), OFF, GIVEN_UP, holder=_FIRM),
+            _content("addon.disabled", date(2027, 4, 1), GIVEN_UP, holder=_AWKWARD),
         ),
         "box.suspended": (
-            _content("box.suspended", date(2027, 4, 1), _suspended(_BOX)),
-            _content("box.suspended", date(2027, 4, 1), _suspended(_BOX), _suspended(_SECOND), holder=_FIRM),
-            _content("box.suspended", date(2027, 4, 1), _suspended(_THIRD), holder=_AWKWARD),
+            _content("box.suspended", date(2027, 4, 1), suspended_line(BOX)),
+            _content("box.suspended", date(2027, 4, 1), suspended_line(BOX), suspended_line(SECOND), holder=_FIRM),
+            _content("box.suspended", date(2027, 4, 1), suspended_line(THIRD), holder=_AWKWARD),
         ),
         "box.deletion_warning": (
-            _content("box.deletion_warning", date(2027, 6, 23), _warned(_BOX, date(2027, 6, 30), 7)),
+            _content("box.deletion_warning", date(2027, 6, 23), warned_line(BOX, date(2027, 6, 30), 7)),
             _content(
                 "box.deletion_warning",
                 date(2027, 6, 29),
-                _warned(_BOX, date(2027, 6, 30), 1),
-                _warned(_SECOND, date(2027, 7, 8), 9),
+                warned_line(BOX, date(2027, 6, 30), 1),
+                warned_line(SECOND, date(2027, 7, 8), 9),
                 holder=_FIRM,
             ),
             _content(
                 "box.deletion_warning",
                 date(2027, 6, 30),
-                _warned(_THIRD, date(2027, 6, 30), 0),
+                warned_line(THIRD, date(2027, 6, 30), 0),
                 holder=_AWKWARD,
             ),
         ),
         "box.deleted": (
-            _content("box.deleted", date(2027, 6, 30), DeletedLine(_BOX, "Standard", _E, date(2027, 6, 30))),
+            _content("box.deleted", date(2027, 6, 30), DeletedLine(BOX, "Standard", E, date(2027, 6, 30))),
             _content(
                 "box.deleted",
                 date(2027, 6, 30),
-                DeletedLine(_BOX, "Standard", _E, date(2027, 6, 30)),
-                DeletedLine(_SECOND, "Premium", _E, date(2027, 6, 30)),
+                DeletedLine(BOX, "Standard", E, date(2027, 6, 30)),
+                DeletedLine(SECOND, "Premium", E, date(2027, 6, 30)),
                 holder=_FIRM,
             ),
             _content(
                 "box.deleted",
                 date(2027, 7, 8),
-                DeletedLine(_THIRD, "Pro", _E, date(2027, 7, 8)),
+                DeletedLine(THIRD, "Pro", E, date(2027, 7, 8)),
                 holder=_AWKWARD,
             ),
         ),

@@ -1,4 +1,4 @@
-"""The words of one language that templates share: counts, add-ons, payment methods, reasons of a decline.
+"""The words of one language that templates share: counts, add-ons, payment methods, declines.
 
 They stand in ``templates/_base/<locale>/words.toml``, beside the templates, so that an operator can reword them
 in the same way. Every key that a template may ask for is read when the file is: a missing one is found at start-up.
@@ -9,9 +9,12 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
-from lifecycle_jobs.mail.contents import PaymentMethodText
+from lifecycle_jobs.mail.advice import only_by_hand
+from lifecycle_jobs.mail.contents import ADVICES, ChargeDeclinedLine
+from lifecycle_jobs.mail.methods import PaymentMethodText
 
 _COUNTS: Final = ("days", "years", "boxes", "addons")
 _WHEN: Final = ("today", "tomorrow", "later")
@@ -44,6 +47,8 @@ class Words:
     addons: Mapping[str, str]
     methods: Mapping[str, str]
     declines: Mapping[str, str]
+    advice: Mapping[str, str]
+    advice_by_hand: Mapping[str, str]
 
     def count(self, kind: str, n: int) -> str:
         """A number of things, singular or plural: ``1 giorno``, ``2 giorni``."""
@@ -74,9 +79,13 @@ class Words:
             text = self.methods["card_of_brand"].format(brand=brand)
         return f"{text} {self.methods['ending'].format(last4=method.last4)}" if method.last4 else text
 
-    def decline(self, code: str) -> str:
+    def reason(self, line: ChargeDeclinedLine) -> str:
         """Why a charge was declined, as a sentence for the holder."""
-        return self.declines.get(code) or self.declines["other"]
+        return _of_method(self.declines, line.code, line) or _of_method(self.declines, "other", line)
+
+    def what_helps(self, line: ChargeDeclinedLine, on: date) -> str:
+        """What the holder can do about a declined charge on the day the message is written, in a sentence or two."""
+        return _of_method(self.advice_by_hand if only_by_hand(line, on) else self.advice, line.advice, line)
 
 
 def read_words(text: str) -> Words:
@@ -91,7 +100,14 @@ def read_words(text: str) -> Words:
         addons=_texts(tables, "addons", ()),
         methods=_texts(tables, "methods", _METHODS),
         declines=_texts(tables, "declines", ("other",)),
+        advice=_texts(tables, "advice", ADVICES),
+        advice_by_hand=_texts(tables, "advice_by_hand", ADVICES),
     )
+
+
+def _of_method(words: Mapping[str, str], key: str, line: ChargeDeclinedLine) -> str:
+    """The words for a key: those for the kind of payment method where there are any; empty if there are none."""
+    return words.get(f"{key}_{line.method.kind}") or words.get(key, "")
 
 
 def _pair(tables: Mapping[str, object], key: str) -> tuple[str, str]:

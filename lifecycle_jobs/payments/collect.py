@@ -1,10 +1,11 @@
 """The exactly-once protocol: an order is collected once, whatever breaks (SPEC §3, auto_renew).
 
-1. *Intent.* In one transaction the box is read again, locked, with every condition of the rule; its order is found or
-   placed; a charge row `pending` with a fresh idempotency key is written. Committed durably before anything is sent.
-2. *Call.* No transaction is open while the gateway works.
-3. *Outcome.* In a second transaction the charge is settled, guarded by its being unresolved, together with what
-   follows from it: order, E, add-ons, event.
+1. *Intent* (`intents`). In one transaction the boxes that can be called right now are read again, locked, with every
+   condition of the rule; their orders are found or placed; for each a charge row `pending` with a fresh idempotency
+   key is written. Committed durably before anything is sent.
+2. *Call* (`calls`). No transaction is open while the gateway works.
+3. *Outcome* (`outcomes`). In another transaction the charge is settled, guarded by its being unresolved, together with
+   what follows from it: order, E, add-ons, event.
 
 A process that dies between 1 and 3 leaves a `pending` charge. Before the next run does anything else it looks it up
 by its key (`reconcile_charges`). One that was never seen is, within its business date and while the gateway still
@@ -15,260 +16,293 @@ do not lag. A charge whose call ended without an answer (`unknown`) is never pre
 
 Alternative: hold every interrupted charge until tomorrow's look-up. Safer by one argument, that a gateway might break
 its promise about keys; but then a kill on the last day of the term would suspend a holder who can pay.
+
+Many calls are in flight at a time, but one thread does all the writing, in batches: as many intents as there is room
+for calls, all answers that have come in. Alternative: let each thread do its own box from end to end. Simpler to
+read, but on SQLite the threads would only wait for each other, and on both a commit for each step of each box costs
+more time than the calls.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, Row, Select, exists, func, insert, select, update
+from sqlalchemy import Connection, Select
 
-from lifecycle_jobs import clock
+from lifecycle_jobs.db.faults import in_halves
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import boxes, charges, customers, events, message_events, messages
-from lifecycle_jobs.errors import LifecycleError
-from lifecycle_jobs.history import Origin, euros, record
-from lifecycle_jobs.payments.credit import debit
-from lifecycle_jobs.payments.gateway import ChargeOutcome, ChargeRequest, Declined, Gateway, NotAttempted, Succeeded
-from lifecycle_jobs.payments.orders import Order, load_order, order_of_term
-from lifecycle_jobs.payments.renewals import apply_renewal
-from lifecycle_jobs.policy import Catalog, next_attempt_on, slot_date, slot_on
+from lifecycle_jobs.db.tables import boxes
+from lifecycle_jobs.errors import RunStopped
+from lifecycle_jobs.history import Origin
+from lifecycle_jobs.payments.calls import Calls, Ended, Limits
+from lifecycle_jobs.payments.gateway import (
+    ChargeOutcome,
+    ChargeRequest,
+    Gateway,
+    LookUpOutcome,
+    NeverSeen,
+    NoAnswer,
+    NotAttempted,
+    Unknown,
+)
+from lifecycle_jobs.payments.intents import Terms, requests_of, take_back, write_down
+from lifecycle_jobs.payments.outcomes import Result, settle_all
+from lifecycle_jobs.policy import Catalog
 
-NOTICE_DAYS = 30
-"""Written notice before an automatic renewal, at the least (art. 65-bis of the Italian consumer code)."""
-
-Result = Literal[
-    "renewed", "renewed_without_charge", "declined", "unknown", "not_attempted", "not_trusted_yet", "changed_meanwhile"
-]
-"""How collecting ended.
-
-`renewed_without_charge`: an agreement, or an amount of zero. `not_trusted_yet`: refused now, but an earlier call under
-the same key may have arrived. `changed_meanwhile`: the box no longer asks for it, so nothing was charged.
-"""
+_BATCH = 200
+_PATIENCE = 0.1
+"""Seconds after which a wait for answers looks whether the run is to stop."""
 
 
-class MoneyWithoutRenewal(LifecycleError):
-    """A payment arrived for a box or an order that can no longer take it: refund it or apply it by hand."""
+class Due(Protocol):
+    """A box whose turn it is."""
+
+    @property
+    def id(self) -> int:
+        """The box's own id."""
+
+    @property
+    def needs_gateway(self) -> bool:
+        """Whether its payment method is charged through the gateway."""
+
+
+Note = Callable[[int, Result | Exception], None]
+"""Told, in order of completion, how it ended for a box (or charge), or what was wrong with it."""
+
+Judge = Callable[[int, LookUpOutcome], ChargeOutcome | None]
+"""What to make of a look-up of a charge; none to leave the charge as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call for a charge. `subject` is what `note` is told: the box, or the charge itself.
+
+    `fresh`: the charge was written down just before, and nobody can have heard of it yet.
+    """
+
+    charge_id: int
+    subject: int
+    fresh: bool = False
+
+
+_Answers = Ended[_Call, ChargeOutcome | LookUpOutcome]
+_Calls = Calls[_Call, ChargeOutcome | LookUpOutcome]
 
 
 @dataclass(frozen=True, slots=True)
 class Collector:
-    """Collects renewal orders for one job of one run, through one gateway."""
+    """Collects renewal orders for one job of one run, through one gateway.
+
+    `still_wanted` selects the box of a charge by the charge's id, only while that charge is wanted. `tick` is called
+    now and then while answers are waited for; it may raise RunStopped.
+    """
 
     store: Store
     catalog: Catalog
     gateway: Gateway
     origin: Origin
     key_prefix: str
+    max_amount_cents: int
+    limits: Limits
+    still_wanted: Callable[[int], Select[Any]]
+    tick: Callable[[], None]
 
-    def collect(self, look: Select[Any], *, gateway_is_out: bool = False) -> Result:
-        """Collect the renewal of the one box that `look` selects, if it still selects it.
+    def collect(
+        self,
+        due: Iterable[Due],
+        look: Select[Any],
+        note: Note,
+        *,
+        gateway_is_out: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Collect the renewals of these boxes, in their order as far as calls begin.
 
-        `look` states every condition of the rule and selects the columns of `boxes` with the kind and token of the
-        payment method. With `gateway_is_out`, what would need a call is recorded as `not_attempted` without one.
+        `look` states every condition of the rule for the boxes with the ids `BOX_IDS` and selects the columns of
+        `boxes` with the kind and token of the payment method and the `gateway_customer_id`. While `gateway_is_out`,
+        what would need a call is recorded as `not_attempted` without one.
         """
-        with self.store.write() as connection:
-            box = connection.execute(look.with_for_update(of=boxes, key_share=True)).one_or_none()
-            if box is None:
-                return "changed_meanwhile"
-            order = order_of_term(connection, self.catalog, box, on=self.origin.occurred_on)
-            if box.method_kind == "agreement":
-                self._renew(connection, order, status="on_account", method="agreement")
-                return "renewed_without_charge"
-            if order.gross_cents == 0:
-                self._renew(connection, order, status="paid", method=box.method_kind)
-                return "renewed_without_charge"
-            charge_id = self._intend(connection, box, order, called=not gateway_is_out)
-            if box.method_kind == "credit":
-                return self._charge_credit(connection, order, charge_id)
-            if gateway_is_out:
-                self._settle(connection, charge_id, NotAttempted("the gateway was given up for this run"))
-                return "not_attempted"
-            request = self._request(connection, charge_id)
-        return self.settle(charge_id, self.gateway.charge(request))
+        waiting = _Waiting(due)
+        look = look.with_for_update(of=boxes, key_share=True)
 
-    def present_again(self, charge_id: int, look: Select[Any]) -> Result:
-        """Present an interrupted charge again under its own key, if its box still asks for it."""
-        with self.store.write() as connection:
-            if connection.execute(look.with_for_update(of=boxes, key_share=True)).one_or_none() is None:
-                return "changed_meanwhile"
-            request = self._request(connection, charge_id)
-        outcome = self.gateway.charge(request)
-        if isinstance(outcome, NotAttempted) and self.gateway.lag:
-            # A call refused now says nothing about the first one, which a lagging look-up may not show yet.
-            return "not_trusted_yet"
-        return self.settle(charge_id, outcome)
+        def begin(calls: _Calls) -> bool:
+            out = gateway_is_out()
+            room = calls.room()
+            batch, unused = waiting.take(room, calls_needed=not out, one_call_ends_it=not self.limits.parallel)
+            calls.give_back(unused)
+            for box_id, result in self._begin(calls, look, batch, called=not out).items():
+                note(box_id, result)
+            return waiting.empty
+
+        self._call(begin, self._outcome, note)
+
+    def present_again(self, charge_ids: Sequence[int], note: Note) -> None:
+        """Present interrupted charges again, each under its own key, where its box still asks for it.
+
+        `note` is told the ids of the charges.
+        """
+        waiting = list(reversed(charge_ids))
+
+        def begin(calls: _Calls) -> bool:
+            for _ in range(calls.room(len(waiting))):
+                charge_id = waiting.pop()
+                with self.store.write() as connection:
+                    wanted = self._wanted(connection, charge_id)
+                    request = requests_of(connection, [charge_id])[charge_id]
+                if wanted:
+                    self._start(calls, _Call(charge_id, charge_id), request)
+                else:
+                    note(charge_id, "changed_meanwhile")
+            return not waiting
+
+        self._call(begin, self._outcome, note)
+
+    def look_up(self, charge_ids: Sequence[int], judge: Judge, note: Note, *, enough: Callable[[], bool]) -> None:
+        """Ask the gateway what became of charges, until `enough`, and settle those of which `judge` makes something.
+
+        `note` is told the ids of the charges.
+        """
+        waiting = list(reversed(charge_ids))
+
+        def begin(calls: _Calls) -> bool:
+            some = [waiting.pop() for _ in range(calls.room(len(waiting)))]
+            with self.store.read() as connection:
+                requests = requests_of(connection, some) if some else {}
+            for charge_id in some:
+                ask = partial(_look_up, self.gateway, requests[charge_id])
+                calls.begin(_Call(charge_id, charge_id), ask, lambda: True)
+            return not waiting or enough()
+
+        def outcome(ended: _Answers) -> ChargeOutcome | None:
+            if ended.outcome is None or isinstance(ended.outcome, (Unknown, NotAttempted)):
+                return None
+            return judge(ended.subject.charge_id, ended.outcome)
+
+        self._call(begin, outcome, note)
 
     def settle(self, charge_id: int, outcome: ChargeOutcome) -> Result:
-        """Record what the gateway said, and what follows from it, in one transaction.
-
-        Raises MoneyWithoutRenewal, after recording the payment, if it cannot be applied to its box.
-        """
+        """Record what became of one charge, and what follows from it, in one transaction."""
         with self.store.write() as connection:
-            result, applied = self._settle(connection, charge_id, outcome)
-        if not applied:
-            message = (
-                f"Charge {charge_id} was paid, but its box or its order has changed since. "
-                "The payment is recorded and not applied: refund it, or set the box right by hand."
-            )
-            raise MoneyWithoutRenewal(message)
-        return result
+            return settle_all(connection, self.catalog, self.origin, {charge_id: outcome})[charge_id]
 
-    def _intend(self, connection: Connection, box: Row[Any], order: Order, *, called: bool) -> int:
-        on = self.origin.occurred_on
-        policy = self.catalog.policy_of(box.plan)
-        slot = slot_on(policy, box.expires_on, on)
-        of_slot = (
-            charges.c.box_id == box.id,
-            charges.c.term_expires_on == box.expires_on,
-            charges.c.slot == slot,
-        )
-        attempt = 1 + (connection.scalar(select(func.count()).select_from(charges).where(*of_slot)) or 0)
-        charge_id: int = connection.execute(
-            insert(charges)
-            .values(
-                idempotency_key=self._key(box, slot, attempt),
-                order_id=order.id,
-                box_id=box.id,
-                term_expires_on=box.expires_on,
-                slot=slot,
-                attempt=attempt,
-                payment_method_id=box.payment_method_id,
-                method_kind=box.method_kind,
-                token=box.token,
-                amount_cents=order.gross_cents,
-                status="pending",
-                attempted_on=on,
-                attempted_at=clock.now(),
-                called=called,
-                without_notice=~_notice_given(box, on),
-            )
-            .returning(charges.c.id)
-        ).scalar_one()
-        return charge_id
+    @property
+    def _terms(self) -> Terms:
+        return Terms(self.catalog, self.origin, self.key_prefix, self.max_amount_cents)
 
-    def _key(self, box: Row[Any], slot: int | None, attempt: int) -> str:
-        # The address keeps a database that was loaded anew from meeting the keys of the one before it.
-        who = hashlib.sha256(box.address_key.encode()).hexdigest()[:8]
-        return f"{self.key_prefix}-{box.id}-{who}-{box.expires_on:%Y%m%d}-{slot}-{attempt}"
-
-    def _charge_credit(self, connection: Connection, order: Order, charge_id: int) -> Result:
-        balance = debit(
-            connection,
-            order.customer_id,
-            order.gross_cents,
-            on=self.origin.occurred_on,
-            reason="renewal",
-            order_number=order.number,
-        )
-        outcome = Declined("insufficient_credit", hard=False) if balance is None else Succeeded(order.number)
-        result, applied = self._settle(connection, charge_id, outcome)
-        if not applied:
-            message = f"Order {order.number} cannot be applied to its box; no credit was taken."
-            raise MoneyWithoutRenewal(message)
-        return result
-
-    def _request(self, connection: Connection, charge_id: int) -> ChargeRequest:
-        row = connection.execute(
-            select(charges, customers.c.gateway_customer_id)
-            .join(boxes, boxes.c.id == charges.c.box_id)
-            .join(customers, customers.c.customer_id == boxes.c.customer_id)
-            .where(charges.c.id == charge_id)
-        ).one()
-        return ChargeRequest(
-            idempotency_key=row.idempotency_key,
-            amount_cents=row.amount_cents,
-            method_kind=row.method_kind,
-            token=row.token,
-            gateway_customer_id=row.gateway_customer_id,
-            order_number=load_order(connection, row.order_id).number,
-            slot_on=slot_date(row.term_expires_on, row.slot),
-        )
-
-    def _settle(self, connection: Connection, charge_id: int, outcome: ChargeOutcome) -> tuple[Result, bool]:
-        charge = connection.execute(
-            update(charges)
-            .where(charges.c.id == charge_id, charges.c.status.in_(("pending", "unknown")))
-            .values(**_as_columns(outcome, self.origin.occurred_on))
-            .returning(*charges.c)
-        ).one_or_none()
-        if charge is None:
-            return "changed_meanwhile", True  # settled by another process while this one waited for the answer
-        order = load_order(connection, charge.order_id)
-        if isinstance(outcome, Succeeded):
-            with connection.begin_nested() as savepoint:
-                applied = apply_renewal(connection, self.origin, order, status="paid", method=charge.method_kind)
-                if not applied:
-                    savepoint.rollback()
-            if not applied:
-                connection.execute(update(charges).where(charges.c.id == charge_id).values(unapplied=True))
-            return "renewed", applied
-        if isinstance(outcome, Declined):
-            self._record_decline(connection, charge, order, outcome)
-            return "declined", True
-        return ("not_attempted", True) if isinstance(outcome, NotAttempted) else ("unknown", True)
-
-    def _record_decline(self, connection: Connection, charge: Row[Any], order: Order, outcome: Declined) -> None:
-        plan = connection.scalar(select(boxes.c.plan).where(boxes.c.id == charge.box_id))
-        policy = self.catalog.policy_of(str(plan))
-        on = self.origin.occurred_on
-        following = None if outcome.hard else next_attempt_on(policy, charge.term_expires_on, charge.slot, on)
-        record(
-            connection,
-            self.origin,
-            "charge.declined",
-            box_id=charge.box_id,
-            customer_id=order.customer_id,
-            term_expires_on=charge.term_expires_on,
-            detail={
-                "order_number": order.number,
-                "amount": euros(charge.amount_cents),
-                "code": outcome.code,
-                "hard": outcome.hard,
-                "final": following is None,
-                "next_attempt_on": None if following is None else following.isoformat(),
-                "slot": charge.slot,
-                "method": charge.method_kind,
-            },
-        )
-
-    def _renew(
-        self, connection: Connection, order: Order, *, status: Literal["paid", "on_account"], method: str
+    def _call(
+        self, begin: Callable[[_Calls], bool], judge: Callable[[_Answers], ChargeOutcome | None], note: Note
     ) -> None:
-        if not apply_renewal(connection, self.origin, order, status=status, method=method):
-            message = f"Order {order.number} cannot be applied to its box; nothing was changed."
-            raise LifecycleError(message)
+        """Begin calls as there is room and settle them as they end, until `begin` has nothing left."""
+        with _Calls(self.limits) as calls:
+            try:
+                nothing_left = begin(calls)
+                while calls.in_flight or not nothing_left:
+                    self._settle(calls.ended(_PATIENCE), judge, note)
+                    self.tick()
+                    nothing_left = nothing_left or begin(calls)
+            except RunStopped:
+                # An orderly stop: what the gateway is working on gets its answer, and the answer is recorded.
+                calls.stop()
+                while calls.in_flight:
+                    self._settle(calls.ended(_PATIENCE), judge, lambda _subject, _result: None)
+                raise
+
+    def _begin(
+        self, calls: _Calls, look: Select[Any], box_ids: Sequence[int], *, called: bool
+    ) -> dict[int, Result | Exception]:
+        """Begin with some boxes; the results of those that need no call, or failed."""
+        results: dict[int, Result | Exception] = {}
+
+        def begin(some: Sequence[int]) -> None:
+            with self.store.write() as connection:
+                begun = write_down(connection, self._terms, look, some, called=called)
+            for intent in begun.intents:
+                self._start(calls, _Call(intent.charge_id, intent.box_id, fresh=True), intent.request)
+            results.update(begun.results)
+
+        in_halves(box_ids, begin, lambda box_id, error: results.update({box_id: error}))
+        return results
+
+    def _start(self, calls: _Calls, call: _Call, request: ChargeRequest) -> None:
+        calls.begin(call, partial(_charge, self.gateway, request), partial(self._still_wanted, call.charge_id))
+
+    def _still_wanted(self, charge_id: int) -> bool:
+        with self.store.read() as connection:
+            return connection.execute(self.still_wanted(charge_id)).first() is not None
+
+    def _wanted(self, connection: Connection, charge_id: int) -> bool:
+        look = self.still_wanted(charge_id).with_for_update(of=boxes, key_share=True)
+        return connection.execute(look).first() is not None
+
+    def _settle(self, ended: Sequence[_Answers], judge: Callable[[_Answers], ChargeOutcome | None], note: Note) -> None:
+        """Settle all answers at once; where that fails, in halves, so that one bad row stands alone."""
+        unused = [each.subject.charge_id for each in ended if each.subject.fresh and not each.begun]
+        if unused:
+            with self.store.write() as connection:
+                take_back(connection, unused)
+        told = [(each, judge(each)) for each in ended]
+        outcomes = {each.subject.charge_id: outcome for each, outcome in told if outcome is not None}
+        results: dict[int, Result | Exception] = {}
+
+        def settle(some: Sequence[int]) -> None:
+            with self.store.write() as connection:
+                chosen = {charge_id: outcomes[charge_id] for charge_id in some}
+                results.update(settle_all(connection, self.catalog, self.origin, chosen))
+
+        in_halves(list(outcomes), settle, lambda charge_id, error: results.update({charge_id: error}))
+        for each, _ in told:
+            result = results.get(each.subject.charge_id, "not_trusted_yet")
+            note(each.subject.subject, "changed_meanwhile" if each.withdrawn and result == "not_attempted" else result)
+
+    def _outcome(self, ended: _Answers) -> ChargeOutcome | None:
+        """What to record for a call that ended; none if the charge stays as it is, to be looked up."""
+        refused = ended.withdrawn or isinstance(ended.outcome, NotAttempted)
+        if refused and not ended.subject.fresh and self.gateway.lag:
+            # A call refused now says nothing about the first one, which a lagging look-up may not show yet.
+            return None
+        if ended.withdrawn:
+            return NotAttempted("the box changed while the gateway was waited for")
+        return None if isinstance(ended.outcome, (NeverSeen, NoAnswer)) else ended.outcome
 
 
-def _as_columns(outcome: ChargeOutcome, on: date) -> dict[str, Any]:
-    # An answer that was lost ends the call too; what a later look-up finds does not change when that was.
-    ended = {"settled_at": func.coalesce(charges.c.settled_at, clock.now())}
-    settled = ended | {"settled_on": on}
-    if isinstance(outcome, Succeeded):
-        return settled | {"status": "succeeded", "gateway_reference": outcome.reference}
-    if isinstance(outcome, Declined):
-        return settled | {
-            "status": "declined",
-            "decline_code": outcome.code,
-            "hard": outcome.hard,
-            "gateway_reference": outcome.reference,
-        }
-    if isinstance(outcome, NotAttempted):
-        return settled | {"status": "not_attempted"}
-    return ended | {"status": "unknown"}
+class _Waiting:
+    """The boxes whose turn has not come, read as far as is needed."""
+
+    def __init__(self, due: Iterable[Due]) -> None:
+        self._due: Iterator[Due] = iter(due)
+        self._next = next(self._due, None)
+
+    @property
+    def empty(self) -> bool:
+        return self._next is None
+
+    def take(self, room: int, *, calls_needed: bool, one_call_ends_it: bool) -> tuple[list[int], int]:
+        """The next boxes, with as many calls among them as there is room for; and how much room is left."""
+        taken: list[int] = []
+        while self._next is not None and len(taken) < _BATCH:
+            if calls_needed and self._next.needs_gateway:
+                if room == 0:
+                    break
+                room -= 1
+            taken.append(self._next.id)
+            ends = calls_needed and self._next.needs_gateway and one_call_ends_it
+            self._next = next(self._due, None)
+            if ends:
+                break
+        return taken, room
 
 
-def _notice_given(box: Row[Any], on: date) -> Any:
-    """The notice of this term was accepted by the mail server in time: what the law asks to be proven."""
-    return exists().where(
-        events.c.box_id == box.id,
-        events.c.term_expires_on == box.expires_on,
-        events.c.kind == "box.renewal_notice",
-        message_events.c.event_id == events.c.id,
-        ~message_events.c.moot,
-        messages.c.id == message_events.c.message_id,
-        messages.c.accepted_on <= on - timedelta(days=NOTICE_DAYS),
-    )
+def _look_up(gateway: Gateway, request: ChargeRequest) -> LookUpOutcome:
+    try:
+        return gateway.look_up(request)
+    except Exception as error:  # noqa: BLE001 -- a gateway must not raise; if it does, nothing is known
+        return NoAnswer(f"the gateway's client failed: {type(error).__name__}")
+
+
+def _charge(gateway: Gateway, request: ChargeRequest) -> ChargeOutcome:
+    try:
+        return gateway.charge(request)
+    except Exception as error:  # noqa: BLE001 -- a gateway must not raise; if it does, the money may have moved
+        return Unknown(f"the gateway's client failed: {type(error).__name__}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
+from lifecycle_jobs.db.dialect import among
 from lifecycle_jobs.db.tables import addons, order_lines, orders
 from lifecycle_jobs.policy import Catalog, renewal_net
 
@@ -46,19 +49,49 @@ class Order:
     gross_cents: int
 
 
-def quote_renewal(connection: Connection, catalog: Catalog, box: Row[Any]) -> Quote:
-    """renewal_years × (annual price + add-ons paid with the renewal), plus VAT once on the sum."""
-    yearly = catalog.plans[box.plan].annual_price_cents if box.annual_price_cents is None else box.annual_price_cents
-    extras = connection.execute(
+def quote_renewals(connection: Connection, catalog: Catalog, boxes: Sequence[Row[Any]]) -> dict[int, Quote]:
+    """By box: renewal_years × (annual price + add-ons paid with the renewal), plus VAT once on the sum."""
+    extras: dict[int, list[Row[Any]]] = defaultdict(list)
+    for extra in connection.execute(
         select(addons)
         .where(
-            addons.c.box_id == box.id,
+            among(addons.c.box_id, [box.id for box in boxes]),
             addons.c.paid_from == "renewal",
             addons.c.status == "active",
             addons.c.cancelled_on.is_(None),
         )
         .order_by(addons.c.addon_id)
-    ).all()
+    ):
+        extras[extra.box_id].append(extra)
+    return {box.id: _quote(catalog, box, extras[box.id]) for box in boxes}
+
+
+def orders_of_terms(
+    connection: Connection, catalog: Catalog, boxes: Sequence[Row[Any]], *, on: date
+) -> dict[int, Order]:
+    """By box: its open renewal order, placed now if there is none.
+
+    An order that no longer says what a renewal costs, or whom (an add-on was dropped after a decline, a price
+    changed) is cancelled and placed anew: nobody is charged for what they no longer want. Call it with the
+    boxes locked.
+    """
+    quotes = quote_renewals(connection, catalog, boxes)
+    open_orders, earlier = _renewal_orders(connection, boxes)
+    said = _lines(connection, [order.id for order in open_orders.values()])
+    found = {
+        box.id: order_of(open_orders[box.id])
+        for box in boxes
+        if box.id in open_orders and _says(open_orders[box.id], said[open_orders[box.id].id], quotes[box.id], box)
+    }
+    outdated = [order.id for box_id, order in open_orders.items() if box_id not in found]
+    if outdated:
+        connection.execute(update(orders).where(among(orders.c.id, outdated)).values(status="cancelled"))
+    missing = [box for box in boxes if box.id not in found]
+    return found | _place(connection, missing, quotes, earlier, on)
+
+
+def _quote(catalog: Catalog, box: Row[Any], extras: Sequence[Row[Any]]) -> Quote:
+    yearly = catalog.plans[box.plan].annual_price_cents if box.annual_price_cents is None else box.annual_price_cents
     lines = (
         Line(box.plan, None, 1, yearly),
         *(Line(extra.kind, extra.addon_id, extra.quantity, extra.unit_price_cents) for extra in extras),
@@ -68,32 +101,34 @@ def quote_renewal(connection: Connection, catalog: Catalog, box: Row[Any]) -> Qu
     return Quote(box.renewal_years, lines, net, catalog.gross(net))
 
 
-def order_of_term(connection: Connection, catalog: Catalog, box: Row[Any], *, on: date) -> Order:
-    """The box's open renewal order, placed now if there is none.
-
-    An order that no longer says what a renewal costs, or whom (an add-on was dropped after a decline, a price
-    changed) is cancelled and placed anew: nobody is charged for what they no longer want. Call it with the
-    box locked.
-    """
-    quote = quote_renewal(connection, catalog, box)
-    found = connection.execute(
-        select(orders).where(
-            orders.c.box_id == box.id,
-            orders.c.term_expires_on == box.expires_on,
-            orders.c.kind == "renewal",
-            orders.c.status == "awaiting_payment",
-        )
-    ).one_or_none()
-    if found is not None:
-        if _says(connection, found, quote, box.customer_id):
-            return _order(found)
-        connection.execute(update(orders).where(orders.c.id == found.id).values(status="cancelled"))
-    return _place(connection, box, quote, on)
+def _renewal_orders(connection: Connection, boxes: Sequence[Row[Any]]) -> tuple[dict[int, Row[Any]], dict[int, int]]:
+    """The open order of each box's term, and how many the term has had in all."""
+    terms = {box.id: box.expires_on for box in boxes}
+    awaiting: dict[int, Row[Any]] = {}
+    earlier: dict[int, int] = defaultdict(int)
+    for order in connection.execute(
+        select(orders).where(among(orders.c.box_id, list(terms)), orders.c.kind == "renewal")
+    ):
+        if order.term_expires_on == terms[order.box_id]:
+            earlier[order.box_id] += 1
+            if order.status == "awaiting_payment":
+                awaiting[order.box_id] = order
+    return awaiting, earlier
 
 
-def load_order(connection: Connection, order_id: int) -> Order:
-    """The order with this id."""
-    return _order(connection.execute(select(orders).where(orders.c.id == order_id)).one())
+def _lines(connection: Connection, order_ids: Sequence[int]) -> dict[int, list[Line]]:
+    lines: dict[int, list[Line]] = defaultdict(list)
+    if order_ids:
+        for row in connection.execute(
+            select(order_lines).where(among(order_lines.c.order_id, order_ids)).order_by(order_lines.c.position)
+        ):
+            lines[row.order_id].append(Line(row.item, row.addon_id, row.quantity, row.unit_price_cents))
+    return lines
+
+
+def load_orders(connection: Connection, order_ids: Sequence[int]) -> dict[int, Order]:
+    """The orders with these ids."""
+    return {row.id: order_of(row) for row in connection.execute(select(orders).where(among(orders.c.id, order_ids)))}
 
 
 def place_paid_addon_order(
@@ -128,53 +163,58 @@ def place_paid_addon_order(
         .returning(orders.c.id)
     ).scalar_one()
     line = Line(addon.kind, addon.addon_id, addon.quantity, addon.unit_price_cents)
-    _write_lines(connection, order_id, years, (line,))
+    _write_lines(connection, [(order_id, years, (line,))])
     return number
 
 
-def _says(connection: Connection, order: Row[Any], quote: Quote, customer_id: str) -> bool:
-    rows = connection.execute(
-        select(order_lines).where(order_lines.c.order_id == order.id).order_by(order_lines.c.position)
-    )
-    lines = tuple(Line(row.item, row.addon_id, row.quantity, row.unit_price_cents) for row in rows)
+def _says(order: Row[Any], lines: Sequence[Line], quote: Quote, box: Row[Any]) -> bool:
     return bool(
-        order.customer_id == customer_id
+        order.customer_id == box.customer_id
         and order.years == quote.years
-        and lines == quote.lines
+        and tuple(lines) == quote.lines
         and order.gross_cents == quote.gross_cents
     )
 
 
-def _place(connection: Connection, box: Row[Any], quote: Quote, on: date) -> Order:
-    earlier = connection.scalar(
-        select(func.count()).where(
-            orders.c.box_id == box.id, orders.c.term_expires_on == box.expires_on, orders.c.kind == "renewal"
-        )
-    )
+def _place(
+    connection: Connection,
+    boxes: Sequence[Row[Any]],
+    quotes: Mapping[int, Quote],
+    earlier: Mapping[int, int],
+    on: date,
+) -> dict[int, Order]:
+    if not boxes:
+        return {}
+    rows = connection.execute(
+        insert(orders).returning(*orders.c),
+        [
+            {
+                "order_number": _number(box, earlier.get(box.id, 0)),
+                "kind": "renewal",
+                "customer_id": box.customer_id,
+                "box_id": box.id,
+                "term_expires_on": box.expires_on,
+                "years": quotes[box.id].years,
+                "placed_on": on,
+                "net_cents": quotes[box.id].net_cents,
+                "vat_cents": quotes[box.id].gross_cents - quotes[box.id].net_cents,
+                "gross_cents": quotes[box.id].gross_cents,
+                "status": "awaiting_payment",
+            }
+            for box in boxes
+        ],
+    ).all()
+    _write_lines(connection, [(row.id, quotes[row.box_id].years, quotes[row.box_id].lines) for row in rows])
+    return {row.box_id: order_of(row) for row in rows}
+
+
+def _number(box: Row[Any], earlier: int) -> str:
     # Made from what it is for, not from a sequence: a killed run that is repeated gives the same numbers.
-    number = f"R-{box.id}-{box.expires_on:%Y%m%d}" + (f"-{earlier + 1}" if earlier else "")
-    row = connection.execute(
-        insert(orders)
-        .values(
-            order_number=number,
-            kind="renewal",
-            customer_id=box.customer_id,
-            box_id=box.id,
-            term_expires_on=box.expires_on,
-            years=quote.years,
-            placed_on=on,
-            net_cents=quote.net_cents,
-            vat_cents=quote.gross_cents - quote.net_cents,
-            gross_cents=quote.gross_cents,
-            status="awaiting_payment",
-        )
-        .returning(*orders.c)
-    ).one()
-    _write_lines(connection, row.id, quote.years, quote.lines)
-    return _order(row)
+    return f"R-{box.id}-{box.expires_on:%Y%m%d}" + (f"-{earlier + 1}" if earlier else "")
 
 
-def _write_lines(connection: Connection, order_id: int, years: int, lines: tuple[Line, ...]) -> None:
+def _write_lines(connection: Connection, lines_of_orders: Sequence[tuple[int, int, Sequence[Line]]]) -> None:
+    """Each order's id, years and lines."""
     connection.execute(
         insert(order_lines),
         [
@@ -188,19 +228,26 @@ def _write_lines(connection: Connection, order_id: int, years: int, lines: tuple
                 "years": years,
                 "net_cents": line.quantity * line.unit_price_cents * years,
             }
+            for order_id, years, lines in lines_of_orders
             for position, line in enumerate(lines, start=1)
         ],
     )
 
 
-def _order(row: Row[Any]) -> Order:
+def order_of(row: Row[Any], prefix: str = "") -> Order:
+    """The order in a row that has its columns, each name with a prefix."""
     return Order(
-        row.id,
-        row.order_number,
-        row.box_id,
-        row.customer_id,
-        row.term_expires_on,
-        row.years,
-        row.net_cents,
-        row.gross_cents,
+        *(
+            getattr(row, prefix + name)
+            for name in (
+                "id",
+                "order_number",
+                "box_id",
+                "customer_id",
+                "term_expires_on",
+                "years",
+                "net_cents",
+                "gross_cents",
+            )
+        )
     )

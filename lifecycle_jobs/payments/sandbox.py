@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from lifecycle_jobs import clock
+from lifecycle_jobs.payments.declines import reason_of
 from lifecycle_jobs.payments.gateway import (
     ChargeOutcome,
     ChargeRequest,
@@ -21,10 +22,15 @@ from lifecycle_jobs.payments.gateway import (
     NeverSeen,
     NoAnswer,
     NotAttempted,
+    Refunded,
+    RefundOutcome,
+    RefundRefused,
+    RefundRequest,
     Succeeded,
     Unknown,
 )
 from lifecycle_jobs.payments.sandbox_journal import Journal, Line, Outcome, Turn, read_lines
+from lifecycle_jobs.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +44,21 @@ class _Verdict:
 
 
 _PAID = _Verdict("succeeded")
-_NO_FUNDS = _Verdict("declined", "insufficient_funds", hard=False)
 _NONE_OF_OURS = "unknown_token"
+
+
+def _declined(code: str) -> _Verdict:
+    return _Verdict("declined", code, hard=reason_of(code).hard)
+
+
+_NO_FUNDS = _declined("insufficient_funds")
 
 _VERDICTS = {
     "pm_card_visa": _PAID,
-    "pm_card_visa_chargeDeclined": _Verdict("declined", "generic_decline", hard=False),
+    "pm_card_visa_chargeDeclined": _declined("generic_decline"),
     "pm_card_visa_chargeDeclinedInsufficientFunds": _NO_FUNDS,
-    "pm_card_chargeDeclinedExpiredCard": _Verdict("declined", "expired_card", hard=True),
-    "pm_card_visa_chargeDeclinedStolenCard": _Verdict("declined", "stolen_card", hard=True),
+    "pm_card_chargeDeclinedExpiredCard": _declined("expired_card"),
+    "pm_card_visa_chargeDeclinedStolenCard": _declined("stolen_card"),
     "sandbox_lost_answer_paid": _Verdict("succeeded", answer_lost=True),
     "sandbox_lost_answer_never_seen": _Verdict("never_seen", answer_lost=True),
     "sandbox_unavailable": _Verdict("refused"),
@@ -59,6 +71,7 @@ class SandboxGateway:
 
     lag: timedelta = timedelta(0)
     memory: timedelta | None = None
+    parallel: bool = False
 
     def __init__(self, journal: Path, *, rehearsing: bool = False) -> None:
         self._journal = Journal(journal, rehearsing=rehearsing)
@@ -71,23 +84,41 @@ class SandboxGateway:
         except OSError as error:
             return NotAttempted(f"the sandbox journal cannot be used: {error.strerror}")
 
-    def look_up(self, idempotency_key: str) -> LookUpOutcome:
+    def look_up(self, request: ChargeRequest) -> LookUpOutcome:
         """What the journal says about the key; an answer that was lost is not lost here."""
         try:
             with self._journal.turn() as turn:
-                settled = turn.find(idempotency_key)
+                settled = turn.find(request.idempotency_key)
         except OSError as error:
             return NoAnswer(f"the sandbox journal cannot be used: {error.strerror}")
         return NeverSeen() if settled is None else _told(settled)
+
+    def refund(self, request: RefundRequest) -> RefundOutcome:
+        """Give a booked charge back, once."""
+        try:
+            with self._journal.turn() as turn:
+                return _refund(turn, request)
+        except OSError as error:
+            return NotAttempted(f"the sandbox journal cannot be used: {error.strerror}")
 
     def rehearse(self) -> Gateway:
         """A gateway for dry runs: answers the same, also about what is already booked, and writes nothing."""
         return SandboxGateway(self._journal.path, rehearsing=True)
 
 
+def open_sandbox(settings: Settings) -> Gateway:
+    """The sandbox with the journal that the settings name."""
+    return SandboxGateway(settings.sandbox.journal)
+
+
 def bookings(journal: Path) -> list[Line]:
     """The charges that moved money, in the order they were booked; a key occurs once."""
     return [line for line in read_lines(journal) if line.outcome == "succeeded"]
+
+
+def refunds(journal: Path) -> list[Line]:
+    """The refunds that moved money back, in the order they were booked."""
+    return [line for line in read_lines(journal) if line.outcome == "refunded"]
 
 
 def _charge(turn: Turn, request: ChargeRequest) -> ChargeOutcome:
@@ -104,9 +135,25 @@ def _charge(turn: Turn, request: ChargeRequest) -> ChargeOutcome:
     return _answer(line if settled is None else settled, verdict)
 
 
+def _refund(turn: Turn, request: RefundRequest) -> RefundOutcome:
+    booked = turn.find_booked(request.reference)
+    if booked is None:
+        return RefundRefused("no such charge")
+    if booked.amount_cents != request.amount_cents:
+        return RefundRefused("the amount is not that of the charge")
+    refund = turn.find_refund(request.reference)
+    if refund is None:
+        refund = booked._replace(moment=clock.now().isoformat(), key=request.idempotency_key, outcome="refunded")
+        try:
+            turn.append(refund)
+        except OSError as error:
+            return Unknown(f"the sandbox journal took no more: {error.strerror}")
+    return Refunded(f"{request.reference}_refund")
+
+
 def _answer(line: Line, verdict: _Verdict) -> ChargeOutcome:
     if verdict.outcome == "mismatched":
-        return NotAttempted("key was used with other parameters")
+        return Unknown("key was used with other parameters")
     if verdict.outcome == "refused":
         return NotAttempted("connection refused")
     if verdict.answer_lost:
@@ -127,7 +174,7 @@ def _judge(token: str, slot_on: date) -> tuple[str, _Verdict]:
     if paid_from is not None:
         return token, _NO_FUNDS if slot_on < paid_from else _PAID
     # Where this token came from it may be a real one, so not even the journal repeats it.
-    return "", _Verdict("declined", _NONE_OF_OURS, hard=True)
+    return "", _declined(_NONE_OF_OURS)
 
 
 def _paid_from(token: str) -> date | None:

@@ -17,12 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-Outcome = Literal["succeeded", "declined", "never_seen", "refused", "repeated", "mismatched"]
+Outcome = Literal["succeeded", "declined", "never_seen", "refused", "repeated", "mismatched", "refunded"]
 """What the bank did with a request.
 
 `succeeded` is the only one that moved money, and occurs once for a key. `never_seen` and `refused` did not
 reach the bank; `repeated` presented a known key again and was told what had become of it; `mismatched`
-presented a known key with another amount or token and was turned away.
+presented a known key with another amount or token and was turned away. `refunded` gave back what the charge of the
+same reference had moved.
 """
 
 
@@ -56,6 +57,20 @@ class Turn:
     def find(self, key: str) -> Line | None:
         """The line that settled the key, `succeeded` or `declined`; None if the bank has not seen it."""
         return self._settled.get(key)
+
+    def find_booked(self, reference: str) -> Line | None:
+        """The charge that moved money under this reference."""
+        return self._of_reference(reference, "succeeded")
+
+    def find_refund(self, reference: str) -> Line | None:
+        """The line that gave that charge back."""
+        return self._of_reference(reference, "refunded")
+
+    def _of_reference(self, reference: str, outcome: Outcome) -> Line | None:
+        for line in self._settled.values():
+            if line.reference == reference and line.outcome == outcome:
+                return line
+        return None
 
     def append(self, line: Line) -> None:
         """Write a line so that it survives a power cut; in a rehearsal only remember it.
@@ -121,7 +136,7 @@ def read_lines(path: Path) -> list[Line]:
 
 
 def _settle(settled: MutableMapping[str, Line], line: Line) -> None:
-    if line.outcome in {"succeeded", "declined"}:
+    if line.outcome in {"succeeded", "declined", "refunded"}:
         settled[line.key] = line
 
 

@@ -6,13 +6,13 @@ what differs), the secrets folder, the environment.
 
 from __future__ import annotations
 
+from lifecycle_jobs.settings.gateway import GatewaySettings
 from lifecycle_jobs.settings.layers import load_settings
 from lifecycle_jobs.settings.model import Settings
 from lifecycle_jobs.settings.sections import (
     BusinessSettings,
     DatabaseSettings,
     DeletionSettings,
-    GatewaySettings,
     LeaseSettings,
     LinksSettings,
     LogSettings,

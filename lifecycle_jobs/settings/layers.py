@@ -135,9 +135,11 @@ def _read(path: Path, named_by: str, problems: list[_Problem]) -> _Table:
 
 def _unfit_for_a_file(table: _Table, origin: str) -> Iterator[_Problem]:
     """Secrets, overridden or not: files of settings are copied, mailed and committed."""
-    mail, database = table.get("mail"), table.get("database")
-    if isinstance(mail, dict) and mail.get("password"):
-        yield _secret("mail.password", "a secret", origin)
+    database = table.get("database")
+    for section, key in (("mail", "password"), ("gateway", "api_key")):
+        written = table.get(section)
+        if isinstance(written, dict) and written.get(key):
+            yield _secret(f"{section}.{key}", "a secret", origin)
     if isinstance(database, dict) and _PASSWORD_IN_URL.search(str(database.get("url", ""))):
         yield _secret("database.url", "an address with a password", origin)
 

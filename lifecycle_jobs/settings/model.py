@@ -17,11 +17,11 @@ from pydantic_settings import (
 )
 
 from lifecycle_jobs.policy import Catalog, Plan
+from lifecycle_jobs.settings.gateway import GatewaySettings
 from lifecycle_jobs.settings.sections import (
     BusinessSettings,
     DatabaseSettings,
     DeletionSettings,
-    GatewaySettings,
     LeaseSettings,
     LinksSettings,
     LogSettings,

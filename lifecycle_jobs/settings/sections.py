@@ -5,7 +5,6 @@ Nothing but a plan's own policy has a default here: the shipped file is the one 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import pairwise
@@ -18,6 +17,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 from lifecycle_jobs.policy import MAX_RENEWAL_YEARS, Policy
 from lifecycle_jobs.settings.values import (
     DOMAIN,
+    LOCAL_HOSTS,
     Cents,
     Count,
     Line,
@@ -43,9 +43,7 @@ _LONGEST_LATE_CHARGE_DAYS = 364
 _NOTICE_BEFORE_CHARGE_DAYS = 30
 """Art. 65-bis of the Italian consumer code: written notice at least so long before an automatic renewal."""
 
-_LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _DATABASES = frozenset({"sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg"})
-_KEY_PREFIX = re.compile(r"[A-Za-z0-9._-]{1,40}")
 
 
 class ProviderSettings(Section):
@@ -191,24 +189,6 @@ class DeletionSettings(Section):
     delivered_warning_days: Positive
 
 
-class GatewaySettings(Section):
-    """Who collects the money (SPEC §3)."""
-
-    kind: Literal["sandbox", "stripe"]
-    key_prefix: str
-    trust_not_found_after: Positive
-    resend_within: Annotated[Positive, Field(lt=24)]
-    outage_limit: Positive
-    report_unresolved_after: Positive
-
-    def contradictions(self) -> Iterator[Wrong]:
-        """A gateway that is not there, and keys that a gateway would not take."""
-        if self.kind == "stripe":
-            yield Wrong(("kind",), "stripe is not available in this version")
-        if not _KEY_PREFIX.fullmatch(self.key_prefix):
-            yield Wrong(("key_prefix",), "must be 1 to 40 letters, digits, dots, dashes or underscores")
-
-
 class SandboxSettings(Section):
     """The stand-in for the bank (SPEC §7)."""
 
@@ -251,7 +231,7 @@ class MailSettings(Section):
             yield Wrong(("username",), "has no password: give LIFECYCLE_MAIL__PASSWORD, or no username")
         if password and not self.username:
             yield Wrong(("password",), "has no username: give both or neither")
-        if password and self.tls == "none" and self.host not in _LOCAL_HOSTS:
+        if password and self.tls == "none" and self.host not in LOCAL_HOSTS:
             yield Wrong(("tls",), "none would send the password in the clear: use starttls or tls")
         if not self.retry_after or min(self.retry_after) < 1:
             yield Wrong(("retry_after",), "must be a list of at least one number, each 1 minute or more")

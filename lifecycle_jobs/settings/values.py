@@ -22,6 +22,9 @@ _E_MAIL = re.compile(r"[^@\s<>,;:\"]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"
 _TOO_DEAR = 1_000_000
 """Euros. A price like this has lost its decimal point."""
 
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+"""What is sent there does not travel."""
+
 DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 _SAMPLE_SECONDS = 0.05
-_COMMAND = Path(sys.executable).with_name("lifecycle-jobs")
+COMMAND = Path(sys.executable).with_name("lifecycle-jobs")
+"""The program, as it is installed beside this Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +45,22 @@ class Measured:
     report: Mapping[str, Any]
 
 
-def replay(url: str, on: date, folder: Path) -> Measured:
-    """Run the day in a process of its own; its e-mails and the bank's journal go to the folder."""
+def environment_of(url: str, folder: Path) -> dict[str, str]:
+    """What makes the program work on a database, with its e-mails and the bank's journal in a folder."""
     # A variable of the tests is none of the program's: it refuses to start with one that it does not know.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LIFECYCLE_")}
-    environment |= {
+    others = {name: value for name, value in os.environ.items() if not name.startswith("LIFECYCLE_")}
+    return others | {
         "LIFECYCLE_DATABASE__URL": url,
         "LIFECYCLE_SANDBOX__JOURNAL": str(journal(folder)),
         "LIFECYCLE_MAIL__DIRECTORY": str(folder / "mail"),
     }
+
+
+def replay(url: str, on: date, folder: Path, chosen: Mapping[str, str] | None = None) -> Measured:
+    """Run the day in a process of its own, with some settings chosen otherwise."""
+    environment = environment_of(url, folder) | dict(chosen or {})
     output, errors = folder / "report.json", folder / "log"
-    command = [str(_COMMAND), "replay", on.isoformat(), "--json"]
+    command = [str(COMMAND), "replay", on.isoformat(), "--json"]
     with output.open("w") as stdout, errors.open("w") as stderr:
         began = time.perf_counter()
         process = subprocess.Popen(command, env=environment, cwd=folder, stdout=stdout, stderr=stderr)

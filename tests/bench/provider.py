@@ -19,6 +19,7 @@ from datetime import date, timedelta
 from itertools import accumulate
 from typing import Literal, NamedTuple, cast
 
+from lifecycle_jobs import clock
 from lifecycle_jobs.payments.gateway import ChargeRequest
 from lifecycle_jobs.policy import UNPAID, Catalog, Policy, renewal_net, renewed_until
 from tests.bench.rows import Batch, Days, Rows
@@ -578,7 +579,9 @@ class Provider:
                         token=method.token,
                         gateway_customer_id=None,
                         order_number=f"BENCH-{number}",
+                        box_address=f"{box.id}@pec.example.it",
                         slot_on=self.on - timedelta(1),
+                        asked_at=clock.now(),
                     )
                 )
 

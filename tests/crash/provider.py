@@ -8,7 +8,6 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.payments.gateway import ChargeRequest
 from lifecycle_jobs.payments.sandbox import SandboxGateway
 from tests import factories
 
@@ -34,6 +33,7 @@ def settle(store: Store, journal: Path) -> None:
             _charged_to_a_card(connection, name, token, days)
         _paid_otherwise(connection)
         _addons(connection)
+        _unpaid(connection)
         _expired(connection)
         _to_be_warned(connection)
         _without_an_answer(connection, journal)
@@ -45,6 +45,45 @@ def settle_one_whose_answer_is_lost(store: Store, journal: Path) -> None:
     with store.write() as connection:
         factories.customer(connection, "cards")
         _charged_to_a_card(connection, "lost-and-paid", "sandbox_lost_answer_paid", 1)
+
+
+STRIPE_CARDS = {
+    "a-declined": ("pm_card_visa_chargeDeclined", 5),
+    "b-expired": ("pm_card_chargeDeclinedExpiredCard", 3),
+    "c-stolen": ("pm_card_visa_chargeDeclinedStolenCard", 0),
+    **{f"paid-{number}": ("pm_card_visa", number % 8) for number in range(9)},
+}
+PAYPAL = {f"paypal-{number}": ("pm_paypal", number) for number in (1, 4, 7)}
+COULD_BE_RENEWED = sum(token == "pm_card_visa" for token, _ in STRIPE_CARDS.values()) + len(PAYPAL) + 1
+"""Boxes whose method pays; one more has add-ons."""
+
+
+def settle_with_stripe(store: Store, journal: Path) -> None:
+    """Everything that is charged goes through the gateway, to cards and to PayPal accounts."""
+    del journal
+    with store.write() as connection:
+        factories.customer(connection, "many", name="Studio Bianchi & C.", gateway_customer_id="cus_many")
+        factories.customer(connection, "english", name="Jane Doe", locale="en", gateway_customer_id="cus_english")
+        factories.customer(connection, "cards", gateway_customer_id="cus_cards")
+        factories.customer(connection, "paypal", gateway_customer_id="cus_paypal")
+        factories.method(connection, "many-card", "many")
+        for name, (token, days) in STRIPE_CARDS.items():
+            _charged_to_a_card(connection, name, token, days)
+        for name, (token, days) in PAYPAL.items():
+            _charged(connection, name, "paypal", "paypal", token, days)
+        with_addons = factories.box(
+            connection,
+            _address("with-addons"),
+            customer_id="many",
+            plan="pro",
+            expires_on=_day(7),
+            renewal_years=2,
+            auto_renew=True,
+            payment_method_id="many-card",
+        )
+        factories.addon(connection, "on-the-order", with_addons)
+        _unpaid(connection)
+        _to_be_warned(connection)
 
 
 def _day(days: int) -> date:
@@ -68,14 +107,18 @@ def _customers(connection: Connection) -> None:
 
 
 def _charged_to_a_card(connection: Connection, name: str, token: str, days: int) -> None:
-    factories.method(connection, f"{name}-card", "cards", token=token)
+    _charged(connection, name, "cards", "card", token, days)
+
+
+def _charged(connection: Connection, name: str, customer: str, kind: str, token: str, days: int) -> None:
+    factories.method(connection, f"{name}-{kind}", customer, kind=kind, token=token)
     factories.box(
         connection,
         _address(name),
-        customer_id="cards",
+        customer_id=customer,
         expires_on=_day(days),
         auto_renew=True,
-        payment_method_id=f"{name}-card",
+        payment_method_id=f"{name}-{kind}",
     )
 
 
@@ -116,10 +159,14 @@ def _addons(connection: Connection) -> None:
     factories.addon(connection, "over", renewed_before, paid_from="credit", expires_on=_day(-1))
 
 
-def _expired(connection: Connection) -> None:
-    """Three to be suspended, and three whose day of deletion has come, one of them with all that hangs on a box."""
+def _unpaid(connection: Connection) -> None:
+    """Three to be suspended."""
     for number in (1, 2, 3):
         factories.box(connection, _address(f"unpaid-{number}"), customer_id="many", expires_on=_day(-1))
+
+
+def _expired(connection: Connection) -> None:
+    """Three whose day of deletion has come, one of them with all that hangs on a box."""
     for number in (1, 2):
         factories.box(
             connection, _address(f"gone-{number}"), customer_id="many", status="suspended", expires_on=_day(-92)
@@ -174,6 +221,4 @@ def _without_an_answer(connection: Connection, journal: Path) -> None:
             attempted_on=_day(-1),
             attempted_at=datetime(2026, 1, 1, tzinfo=UTC),
         )
-    SandboxGateway(journal).charge(
-        ChargeRequest("key-found", 1208, "card", "pm_card_visa", None, "R-found", slot_on=_day(-1))
-    )
+    SandboxGateway(journal).charge(factories.charge_request("key-found", order_number="R-found", slot_on=_day(-1)))

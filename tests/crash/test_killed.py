@@ -1,11 +1,12 @@
 """A day that is killed anywhere and run again ends as if nothing had happened (SPEC §5).
 
-Undisturbed, the day passes each place so many times; it is killed at each of them in turn, and done again.
+Undisturbed, the day passes each place so many times; it is killed there, and done again: around every call of the
+gateway, at a part of the others (`make soak` kills anywhere).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
@@ -20,7 +21,7 @@ DONE_WITH_FAILURES = 1
 
 KILLED = -9
 
-_undisturbed: dict[str, tuple[Outcome, dict[str, int]]] = {}
+_undisturbed: dict[str, tuple[Outcome, Mapping[str, int]]] = {}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def server() -> Iterator[Server]:
         yield server
 
 
-def undisturbed(server: Server, database: str) -> tuple[Outcome, dict[str, int]]:
+def undisturbed(server: Server, database: str) -> tuple[Outcome, Mapping[str, int]]:
     if database not in _undisturbed:
         with trial(server, database) as day:
             assert day.run() == DONE_WITH_FAILURES, day.output()
@@ -37,7 +38,7 @@ def undisturbed(server: Server, database: str) -> tuple[Outcome, dict[str, int]]
     return _undisturbed[database]
 
 
-def points(counts: dict[str, int], *places: Where) -> list[Point]:
+def points(counts: Mapping[str, int], *places: Where) -> list[Point]:
     return [Point(where, number) for where in places for number in range(1, counts[where] + 1)]
 
 
@@ -84,12 +85,12 @@ def test_undisturbed_days_are_alike_to_the_byte(server: Server) -> None:
     assert expected.differences(on_postgresql) == []
 
 
-@pytest.mark.parametrize("part", range(4))
-def test_killed_before_any_commit_the_day_ends_as_if_nothing_had_happened(server: Server, part: int) -> None:
+@pytest.mark.parametrize("part", range(2))
+def test_killed_before_every_other_commit_the_day_ends_as_if_nothing_had_happened(server: Server, part: int) -> None:
     expected, counts = undisturbed(server, "sqlite")
 
     before_the_day_was_done = points(counts, "commit")[:-1]  # the last one only gives the lease back
-    assert_harmless(server, "sqlite", expected, before_the_day_was_done[part::4])
+    assert_harmless(server, "sqlite", expected, before_the_day_was_done[2 * part :: 4])
 
 
 @pytest.mark.parametrize("place", ["call", "journal", "answer"])

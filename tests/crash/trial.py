@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -18,12 +19,15 @@ from typing import Self
 from sqlalchemy import select
 
 from lifecycle_jobs.db.session import Store, open_store
-from lifecycle_jobs.db.tables import run_jobs, runs
+from lifecycle_jobs.db.tables import charges, run_jobs, runs
 from lifecycle_jobs.db.transfer.unload import export_directory
 from lifecycle_jobs.payments.sandbox import bookings
 from tests import servers
+from tests.auditing import assert_books_are_right
 from tests.crash.launcher import Order, Point, as_line
 from tests.crash.provider import ON, settle
+from tests.daily import settings_for
+from tests.stripe_servers import StripeServer
 
 CONFIG = """
 [database]
@@ -34,6 +38,15 @@ outage_limit = 2
 level = "error"
 """
 """Small chunks, and a gateway that is soon given up: more points at which a day can be cut off."""
+
+MANY_AT_ONCE = {
+    "LIFECYCLE_GATEWAY__CONCURRENCY": "4",
+    "LIFECYCLE_GATEWAY__REQUESTS_PER_SECOND": "1000",
+    "LIFECYCLE_GATEWAY__OUTAGE_LIMIT": "20",
+}
+"""What a trial with a Stripe server has otherwise: calls are in flight together."""
+
+_PAYMENT = re.compile(rb"pi_[0-9a-f]+")
 
 Settle = Callable[[Store, Path], None]
 
@@ -75,6 +88,10 @@ class Server:
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
 
+    def warm_up(self) -> None:
+        """Have everything loaded, so that the next command begins at once."""
+        self.run(Order(["--version"], {}, output=os.devnull, marks=os.devnull))
+
     def __enter__(self) -> Self:
         return self
 
@@ -85,8 +102,17 @@ class Server:
 class Trial:
     """A provider in a folder and a database of its own."""
 
-    def __init__(self, server: Server, url: str, folder: Path, settle: Settle, on: date) -> None:
+    def __init__(
+        self,
+        server: Server,
+        url: str,
+        folder: Path,
+        settle: Settle,
+        on: date,
+        bank: StripeServer | None = None,
+    ) -> None:
         self.url = url
+        self.bank = bank
         self._server = server
         self._folder = folder
         self._on = on
@@ -96,20 +122,29 @@ class Trial:
             "LIFECYCLE_DATABASE__URL": url,
             "LIFECYCLE_SANDBOX__JOURNAL": str(folder / "journal.jsonl"),
             "LIFECYCLE_MAIL__DIRECTORY": str(folder / "mail"),
+            **({} if bank is None else bank.environment | MANY_AT_ONCE),
         }
         with self._opened() as store:
             settle(store, folder / "journal.jsonl")
 
-    def run(self, point: Point | None = None, *, kill_after: float | None = None) -> int:
-        """Do the day, up to the point if one is given; the exit code."""
-        return self._server.run(
+    def run(
+        self,
+        point: Point | None = None,
+        *,
+        kill_after: float | None = None,
+        again: bool = False,
+        server: Server | None = None,
+    ) -> int:
+        """Do the day, up to the point if one is given; the exit code. `server`: in a child of another one."""
+        wished = [*(["--again"] if again else []), *([] if self.bank is None else ["--allow-future"])]
+        return (server or self._server).run(
             Order(
-                ["replay", self._on.isoformat(), "--by", "test"],
+                ["replay", self._on.isoformat(), "--by", "test", *wished],
                 self.environment,
                 output=str(self._folder / "output"),
+                marks=str(self._folder / "marks"),
                 point=point,
                 kill_after=kill_after,
-                counts=str(self._folder / "counts"),
             )
         )
 
@@ -123,25 +158,60 @@ class Trial:
         """Everything that the processes of this trial have said."""
         return (self._folder / "output").read_text(encoding="utf-8")
 
-    def counts(self) -> dict[str, int]:
-        """How often the last run that came to its end passed each place."""
-        counted: dict[str, int] = json.loads((self._folder / "counts").read_text(encoding="utf-8"))
-        return counted
+    def marks(self) -> list[tuple[float, str]]:
+        """Where the last run came by, and how many seconds after its start, in order; also of one that was killed."""
+        lines = (self._folder / "marks").read_text(encoding="utf-8").splitlines()
+        return [(float(moment), where) for moment, where in (line.split() for line in lines)]
+
+    def counts(self) -> Mapping[str, int]:
+        """How often the last run passed each place."""
+        return Counter(where for _, where in self.marks())
 
     def outcome(self) -> Outcome:
-        """What there is now."""
+        """What there is now; the books must be right, and agree with the bank's journal."""
         with self._opened() as store:
+            assert_books_are_right(store, settings_for(self._folder))
             export_directory(store, self._folder / "export", message_id_of=lambda key: key)
-        booked = [(line.key, line.order_number, line.amount_cents) for line in bookings(self._folder / "journal.jsonl")]
+            paid = self._as_booked(store)
         return Outcome(
-            files={file.name: file.read_bytes() for file in (self._folder / "export").iterdir()},
+            files={file.name: self._unnamed(file.read_bytes(), paid) for file in (self._folder / "export").iterdir()},
             messages={
                 file.relative_to(self._folder / "mail").as_posix(): _undated(file.read_bytes())
                 for file in (self._folder / "mail").rglob("*")
                 if file.is_file()
             },
-            booked=sorted(booked),
+            booked=self._booked(),
         )
+
+    def unresolved(self) -> int:
+        """How many charges nobody knows about yet."""
+        with self._opened() as store, store.read() as connection:
+            statuses = list(connection.scalars(select(charges.c.status)))
+        return sum(status in {"pending", "unknown"} for status in statuses)
+
+    def _booked(self) -> list[tuple[str, str, int]]:
+        if self.bank is None:
+            made = bookings(self._folder / "journal.jsonl")
+            return sorted((line.key, line.order_number, line.amount_cents) for line in made)
+        return sorted((charge.key, charge.order, charge.amount) for charge in self.bank.charges())
+
+    def _as_booked(self, store: Store) -> dict[str, str]:
+        """The keys of the bank's payments by reference, once it is certain that the books say the same."""
+        if self.bank is None:
+            return {}
+        with store.read() as connection:
+            paid = {
+                row.gateway_reference: (row.idempotency_key, row.amount_cents)
+                for row in connection.execute(
+                    select(charges).where(charges.c.status == "succeeded", charges.c.method_kind != "credit")
+                )
+            }
+        assert paid == {charge.reference: (charge.key, charge.amount) for charge in self.bank.charges()}
+        return {reference: key for reference, (key, _) in paid.items()}
+
+    def _unnamed(self, content: bytes, paid: Mapping[str, str]) -> bytes:
+        """A file with the key in place of what the bank called a payment by, which is another name every time."""
+        return _PAYMENT.sub(lambda found: b"payment of " + paid.get(found[0].decode(), "nothing").encode(), content)
 
     def cut_off_in(self) -> str:
         """Where the day stands: which job is under way, or what comes before and after the jobs."""
@@ -167,24 +237,26 @@ class Trial:
 
 
 @contextmanager
-def trial(server: Server, database: str, settled: Settle = settle, on: date = ON) -> Iterator[Trial]:
-    """A fresh trial on `sqlite` or `postgresql`."""
-    with tempfile.TemporaryDirectory(prefix="lifecycle-trial-") as name, _fresh(database, Path(name)) as url:
-        yield Trial(server, url, Path(name), settled, on)
+def trial(
+    server: Server, database: str, settled: Settle = settle, on: date = ON, *, stripe_delay: float | None = None
+) -> Iterator[Trial]:
+    """A fresh trial on `sqlite` or `postgresql`; with a Stripe server of its own that takes so many seconds, or with
+    the sandbox."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lifecycle-trial-")))
+        if database == "postgresql":
+            url = stack.enter_context(servers.fresh_postgresql())
+        else:
+            url = servers.fresh_sqlite(folder)
+        bank = None
+        if stripe_delay is not None:
+            bank = stack.enter_context(StripeServer(folder / "stripe.jsonl", delay=stripe_delay))
+        yield Trial(server, url, folder, settled, on, bank)
 
 
 def clean_environment() -> dict[str, str]:
     """The environment without what a developer may have set for the program."""
     return {name: value for name, value in os.environ.items() if not name.startswith("LIFECYCLE_")}
-
-
-@contextmanager
-def _on_sqlite(folder: Path) -> Iterator[str]:
-    yield servers.fresh_sqlite(folder)
-
-
-def _fresh(database: str, folder: Path) -> AbstractContextManager[str]:
-    return servers.fresh_postgresql() if database == "postgresql" else _on_sqlite(folder)
 
 
 def _undated(message: bytes) -> bytes:

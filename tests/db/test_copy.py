@@ -152,6 +152,7 @@ def fill(store: Store) -> None:
             )
         )
         factories.charge(connection, "k1", order_id=order, box_id=box_id, attempted_at=MOMENT, called=False)
+        factories.registered_payment(connection, "CRO-1", order_id=order)
         detail = {"a": [1, 2.5, None, True], "città": "Forlì"}
         event = factories.event(connection, "box.renewed", occurred_on=DAY, box_id=box_id, detail=detail)
         factories.message(connection, "m1", event, created_on=DAY, status="sent")

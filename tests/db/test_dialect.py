@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import ColumnElement, Date, Integer, Text, cast, literal, null, select
 
-from lifecycle_jobs.db.dialect import among, days_between, days_later, joined, json_object, latest
+from lifecycle_jobs.db.dialect import Parameter, among, days_between, days_later, joined, json_object, latest
 from lifecycle_jobs.db.session import Store, open_store
 from lifecycle_jobs.db.tables import boxes, customers
 from tests import factories, servers
@@ -126,3 +126,20 @@ def test_among_many_texts(either: Store, many: list[str]) -> None:
         found = connection.scalars(select(customers.c.customer_id).where(among(customers.c.customer_id, many))).all()
 
     assert sorted(found) == sorted(set(known) & set(many))
+
+
+def test_among_values_that_are_given_when_the_statement_is_executed(either: Store) -> None:
+    ids, texts = Parameter("ids"), Parameter("texts")
+    both = select(boxes.c.id).where(among(boxes.c.id, ids), among(boxes.c.customer_id, texts)).order_by(boxes.c.id)
+    with either.rehearse() as store, store.write() as connection:
+        for customer in ("c1", "c2"):
+            factories.customer(connection, customer)
+        first, second = (factories.box(connection, f"{name}@pec.example.it") for name in ("a", "b"))
+        third = factories.box(connection, "c@pec.example.it", customer_id="c2")
+
+        for numbers, customers_of, expected in (
+            ([first, second, third], ["c1"], [first, second]),
+            ([third, first], ["c1", "c2"], [first, third]),
+            ([], ["c1", "c2"], []),
+        ):
+            assert connection.scalars(both, {"ids": numbers, "texts": customers_of}).all() == expected

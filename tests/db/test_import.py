@@ -93,6 +93,8 @@ def test_every_column_arrives(store: Store, tmp_path: Path) -> None:
             "deleted_on": None,
             "used_inbox_mb": 900,
             "used_archive_mb": 0,
+            "imported_expires_on": date(2027, 3, 31),
+            "imported_after_event": None,
         }
     ]
     assert rows(store, tables.addons) == [
@@ -589,6 +591,26 @@ def test_they_follow_the_file_with_overwrite(store: Store, tmp_path: Path) -> No
     assert (holder["tax_id"], holder["credit_cents"]) == ("IT2", 350)
     assert (its_box["status"], its_box["expires_on"]) == ("active", date(2028, 1, 1))
     assert (its_box["suspended_on"], its_box["suspended_reason"]) == (None, None)
+
+
+def test_the_expiry_that_a_box_came_with_is_noted_until_it_is_overwritten(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    load(store, write(folder, customers=[customer()], boxes=[box()]))
+    with store.write() as connection:
+        renewed = factories.event(connection, "box.renewed", occurred_on=TODAY, box_id=1)
+        factories.event(connection, "box.expiry_alert", occurred_on=TODAY, box_id=1)
+        connection.execute(update(tables.boxes).values(expires_on=date(2028, 3, 31)))
+
+    def noted() -> tuple[date, int | None]:
+        (found,) = rows(store, tables.boxes)
+        return found["imported_expires_on"], found["imported_after_event"]
+
+    load(store, write(folder, boxes=[box(expires_on="2029-01-01")]))
+    load(store, write(folder, boxes=[box(expires_on="2028-03-31", renewal_years="2")]), overwrite=True)
+    assert noted() == (date(2027, 3, 31), None)
+
+    load(store, write(folder, boxes=[box(expires_on="2029-01-01")]), overwrite=True)
+    assert noted() == (date(2029, 1, 1), renewed)
 
 
 def test_every_balance_is_explained_by_the_ledger(store: Store, tmp_path: Path) -> None:

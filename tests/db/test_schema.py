@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, insert, select, text, update
@@ -128,8 +129,37 @@ def test_a_definition_that_differs_would_be_noticed(sqlite_store: Store, postgre
 def test_an_upgrade_that_is_done_already_changes_nothing(store: Store) -> None:
     before = definitions(store)
 
-    assert schema.upgrade(store) == schema.head() == "0001"
+    assert schema.upgrade(store) == schema.head() == "0003"
     assert definitions(store) == before
+
+
+def test_boxes_that_are_there_before_the_upgrade_count_from_the_expiry_they_have(
+    empty_database_of_its_kind: Store,
+) -> None:
+    with empty_database_of_its_kind.write() as connection:
+        config = schema._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        for statement in (
+            "INSERT INTO customers (customer_id, name, email, locale) VALUES ('c1', 'Mario', 'c1@example.it', 'it')",
+            (
+                "INSERT INTO boxes (address, address_key, customer_id, plan, status, expires_on, renewal_years, "
+                "auto_renew) VALUES ('a@x.it', 'a@x.it', 'c1', 'standard', 'active', '2028-03-31', 1, false),"
+                " ('b@x.it', 'b@x.it', 'c1', 'standard', 'active', '2028-03-31', 1, false)"
+            ),
+            *(
+                f"INSERT INTO events (occurred_on, kind, box_id, detail) VALUES ('2027-03-24', '{kind}', 1, '{{}}')"  # noqa: S608 -- the kinds stand here
+                for kind in ("box.renewed", "box.renewed", "box.expiry_alert")
+            ),
+        ):
+            connection.execute(text(statement))
+
+    schema.upgrade(empty_database_of_its_kind)
+
+    with empty_database_of_its_kind.read() as connection:
+        columns = tables.boxes.c
+        noted = select(columns.imported_expires_on, columns.imported_after_event).order_by(columns.id)
+        assert connection.execute(noted).all() == [(date(2028, 3, 31), 2), (date(2028, 3, 31), None)]
 
 
 def test_an_empty_sqlite_file_creates_itself_and_an_empty_server_waits_for_a_person(

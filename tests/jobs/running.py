@@ -64,10 +64,11 @@ class Office:
         run_pass: int = 1,
         chunk_size: int = 5000,
         parks: int = 0,
+        progress: Progress = lambda _job, _rows: None,
     ) -> JobReport:
         """Do one job of a date by itself, as the day would; it parks so many rows and no more."""
         run = Run(on, run_pass, "everything", since or on - timedelta(days=1))
-        task = Task(name, self.store, run, self.settings.catalog(), chunk_size, lambda _job, _rows: None)
+        task = Task(name, self.store, run, self.settings.catalog(), chunk_size, progress)
         before = len(parked(self.store))
         report = day._work(self.settings, self.gateway)[name](task)
         assert len(parked(self.store)) - before == parks, parked(self.store)

@@ -217,6 +217,7 @@ def test_a_decline_says_why_and_leaves_the_order_open(office: Office) -> None:
             "order_number": f"R-{box}-20270331",
             "amount": "12.08",
             "code": "insufficient_funds",
+            "advice": "funds",
             "hard": False,
             "final": False,
             "next_attempt_on": "2027-03-26",

@@ -18,6 +18,9 @@ from lifecycle_jobs.payments.gateway import (
     NeverSeen,
     NoAnswer,
     NotAttempted,
+    RefundOutcome,
+    RefundRefused,
+    RefundRequest,
     Succeeded,
     Unknown,
 )
@@ -55,14 +58,18 @@ class RealGateway:
     lag: timedelta = timedelta(hours=20)
     memory: timedelta | None = timedelta(hours=24)
     presented: list[str] = field(default_factory=list)
+    parallel: bool = False
 
     def charge(self, request: ChargeRequest) -> ChargeOutcome:
         self.presented.append(request.idempotency_key)
         return self.answer
 
-    def look_up(self, idempotency_key: str) -> LookUpOutcome:
-        del idempotency_key
+    def look_up(self, request: ChargeRequest) -> LookUpOutcome:
+        del request
         return self.looked_up
+
+    def refund(self, request: RefundRequest) -> RefundOutcome:
+        return RefundRefused(f"{request.reference} was never asked for")
 
     def rehearse(self) -> Gateway:
         return self
@@ -188,7 +195,7 @@ def test_what_was_booked_before_the_kill_is_not_booked_twice(sqlite_office: Offi
     office = sqlite_office
     box = left_by_a_killed_run(office)
     office.gateway.charge(
-        ChargeRequest(key_of(office), 1208, "card", "pm_card_visa", None, f"R-{box}-20270331", FIRST_SLOT)
+        factories.charge_request(key_of(office), order_number=f"R-{box}-20270331", slot_on=FIRST_SLOT)
     )
 
     office.job("reconcile_charges", FIRST_SLOT)
@@ -391,18 +398,16 @@ def test_a_run_that_was_killed_during_a_call_settles_that_charge_before_it_goes_
     assert len(office.booked()) == 2
 
 
-def test_money_for_a_box_that_cannot_take_it_is_recorded_parked_and_reported(office: Office) -> None:
+def test_money_for_a_box_that_cannot_take_it_is_recorded_and_waits_to_be_refunded(office: Office) -> None:
     box = left_by_a_killed_run(office)
     change(office.store, tables.boxes, box, expires_on=NEXT_E)
     bank = with_bank(office, RealGateway(looked_up=Succeeded("tx")))
 
-    bank.job("reconcile_charges", FIRST_SLOT + DAY, parks=1)
+    bank.job("reconcile_charges", FIRST_SLOT + DAY)
 
     assert charged(office.store) == [(7, "succeeded")]
     assert expires_on(office.store, box) == NEXT_E
-    ((job, subject, error),) = parked(office.store)
-    assert (job, subject) == ("reconcile_charges", "charge:1")
-    assert "refund it" in error
+    assert [row["unapplied"] for row in look(office.store, tables.charges)] == [True]
     assert [row["status"] for row in look(office.store, tables.orders)] == ["awaiting_payment"]
     assert happened(office.store) == []
 

@@ -8,10 +8,10 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import Connection, select
 
+from lifecycle_jobs.db.faults import in_halves
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import customers, message_events, messages
-from lifecycle_jobs.jobs.task import in_halves
-from lifecycle_jobs.mail.compose import compose
+from lifecycle_jobs.mail.compose import compose, of_run
 from lifecycle_jobs.mail.contents import MESSAGE_KINDS
 from tests import factories
 from tests.daily import failing
@@ -27,7 +27,7 @@ class Desk:
         self.set_aside: list[str] = []
 
     def compose(self, run_on: date = ON, *, chunk_size: int = 5000) -> int:
-        return compose(self._store, run_on, chunk_size=chunk_size, in_halves=self._in_halves)
+        return compose(self._store, of_run(run_on), chunk_size=chunk_size, in_halves=self._in_halves)
 
     def _in_halves(self, some: Sequence[str], apply: Callable[[Sequence[str]], None]) -> None:
         in_halves(some, apply, lambda customer, _error: self.set_aside.append(customer))

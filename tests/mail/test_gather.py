@@ -22,12 +22,12 @@ from lifecycle_jobs.mail.contents import (
     DeletionWarningLine,
     ExpiryAlertLine,
     Line,
-    PaymentMethodText,
     RenewalNoticeLine,
     RenewedLine,
     SuspendedLine,
 )
 from lifecycle_jobs.mail.gather import Gathered, Office, Pointless, Ready, Unfit, gather
+from lifecycle_jobs.mail.methods import EndingCard, PaymentMethodText
 from lifecycle_jobs.settings import Settings
 from tests import factories
 from tests.mail.office import ON, E, alert, queued, settings_for
@@ -213,6 +213,114 @@ class TestWhatALineSays:
             addons=(AddonItem("extra_inbox", 2),),
         )
 
+    @pytest.mark.parametrize(
+        ("expiry", "on", "valid_until", "charge_on"),
+        [
+            ((3, 2027), date(2027, 2, 22), None, None),  # charged on 24 March, while it is still valid
+            ((2, 2027), date(2027, 2, 22), date(2027, 2, 28), date(2027, 3, 24)),
+            ((1, 2027), date(2027, 2, 22), date(2027, 1, 31), date(2027, 3, 24)),  # has expired already
+            ((2, 2027), E - A_DAY, date(2027, 2, 28), E - A_DAY),  # the first slot is gone, the next is today
+            ((None, None), date(2027, 2, 22), None, None),
+        ],
+    )
+    @pytest.mark.parametrize("kind", ["box.renewal_notice", "box.expiry_alert"])
+    def test_a_card_that_ends_before_the_charge_is_said_so(
+        self,
+        store: Store,
+        settings: Settings,
+        kind: str,
+        expiry: tuple[int | None, int | None],
+        on: date,
+        valid_until: date | None,
+        charge_on: date | None,
+    ) -> None:
+        with store.write() as connection:
+            factories.customer(connection)
+            month, year = expiry
+            method = factories.method(connection, brand="Visa", last4="4242", exp_month=month, exp_year=year)
+            box = factories.box(connection, auto_renew=True, payment_method_id=method)
+            message = message_about(connection, kind, box, milestone=37)
+
+        line = only_line(store, settings, message, on=on)
+        assert isinstance(line, RenewalNoticeLine | ExpiryAlertLine)
+        card = PaymentMethodText("card", "Visa", "4242")
+        assert line.ending_card == (EndingCard(card, valid_until, charge_on) if valid_until and charge_on else None)
+
+    @pytest.mark.parametrize(
+        ("method_kind", "box", "said"),
+        [
+            ("card", {}, True),
+            ("card", {"auto_renew": False}, False),
+            ("card", {"plan": "domain"}, False),
+            ("card", {"annual_price": 0}, False),
+            ("card", {"hold_until": date(2027, 3, 24)}, False),
+            ("card", {"hold_until": date(2027, 3, 23)}, True),  # free again when the charge is due
+            ("card", {"hold_reason": "dispute"}, False),
+            ("paypal", {}, False),
+        ],
+    )
+    def test_a_card_of_which_nothing_is_wanted_is_not_mentioned_in_an_expiry_alert(
+        self,
+        store: Store,
+        settings: Settings,
+        method_kind: str,
+        box: dict[str, Any],
+        said: bool,  # noqa: FBT001 -- a column of the table above
+    ) -> None:
+        with store.write() as connection:
+            factories.customer(connection)
+            method = factories.method(connection, kind=method_kind, exp_month=2, exp_year=2027)
+            box_id = factories.box(connection, **{"auto_renew": True, "payment_method_id": method, **box})
+            message = queued(connection, alert(connection, box_id))
+
+        line = only_line(store, settings, message, on=date(2027, 3, 1))
+        assert isinstance(line, ExpiryAlertLine)
+        assert (line.ending_card is not None) == said
+
+    def test_an_expiry_alert_of_a_box_without_a_payment_method_mentions_no_card(
+        self, store: Store, settings: Settings
+    ) -> None:
+        with store.write() as connection:
+            factories.customer(connection)
+            message = queued(connection, alert(connection, factories.box(connection, auto_renew=True)))
+
+        line = only_line(store, settings, message)
+        assert isinstance(line, ExpiryAlertLine)
+        assert line.ending_card is None
+
+    @pytest.mark.parametrize(
+        ("method_kind", "written", "read"),
+        [
+            ("card", {"advice": "replace"}, "replace"),
+            ("paypal", {"advice": "later"}, "later"),
+            ("card", {}, "bank"),
+            ("card", {"advice": None}, "bank"),
+            ("card", {"advice": "pray"}, "bank"),
+            ("credit", {}, "credit"),
+        ],
+    )
+    def test_a_decline_without_known_advice_sends_the_holder_to_the_bank(
+        self, store: Store, settings: Settings, method_kind: str, written: dict[str, Any], read: str
+    ) -> None:
+        with store.write() as connection:
+            factories.customer(connection)
+            box = factories.box(connection, auto_renew=True)
+            detail = {
+                "order_number": "R-1",
+                "amount": "12.08",
+                "code": "generic_decline",
+                "hard": False,
+                "final": True,
+                "next_attempt_on": None,
+                "slot": 0,
+                "method": method_kind,
+            }
+            message = message_about(connection, "charge.declined", box, detail=detail | written)
+
+        line = only_line(store, settings, message)
+        assert isinstance(line, ChargeDeclinedLine)
+        assert line.advice == read
+
     @pytest.mark.parametrize("next_attempt_on", [None, date(2027, 3, 26)])
     def test_a_declined_charge_says_when_the_next_is(
         self, store: Store, settings: Settings, next_attempt_on: date | None
@@ -225,6 +333,7 @@ class TestWhatALineSays:
                 "order_number": "R-1",
                 "amount": "12.08",
                 "code": "expired_card",
+                "advice": "replace",
                 "hard": next_attempt_on is None,
                 "final": next_attempt_on is None,
                 "next_attempt_on": next_attempt_on.isoformat() if next_attempt_on else None,
@@ -239,6 +348,7 @@ class TestWhatALineSays:
             expires_on=E,
             amount_cents=1208,
             code="expired_card",
+            advice="replace",
             hard=next_attempt_on is None,
             final=next_attempt_on is None,
             next_attempt_on=next_attempt_on,

@@ -16,16 +16,17 @@ from lifecycle_jobs.data import data_folder
 from lifecycle_jobs.mail.contents import (
     LOCALES,
     MESSAGE_KINDS,
+    ChargeDeclinedLine,
     Content,
     DeletedLine,
     Holder,
     Locale,
     MessageKind,
-    PaymentMethodText,
     SuspendedLine,
 )
 from lifecycle_jobs.mail.formats import day_text, money_text
 from lifecycle_jobs.mail.inline import StyleError, StyleInliner
+from lifecycle_jobs.mail.methods import MethodKind, PaymentMethodText
 from lifecycle_jobs.mail.render import PART_FILES, Part, Problem, Renderer, RenderError, one_line
 from lifecycle_jobs.mail.samples import SAMPLES
 from lifecycle_jobs.mail.words import WordsError, read_words
@@ -382,7 +383,39 @@ def test_words_name_what_they_know_and_fall_back_on_what_they_are_given() -> Non
     assert english.method(PaymentMethodText("card", "Bancomat")) == "Bancomat card"
     assert english.method(PaymentMethodText("paypal")) == "PayPal account"
     assert english.method(None) == "manual payment"
-    assert english.decline("never heard of") == english.decline("other")
+
+
+def declined(code: str, method: MethodKind = "card") -> ChargeDeclinedLine:
+    line = SAMPLES["charge.declined"][0].lines[0]
+    assert isinstance(line, ChargeDeclinedLine)
+    return replace(line, code=code, method=PaymentMethodText(method))
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_reason_may_be_put_otherwise_for_a_kind_of_payment_method(locale: Locale) -> None:
+    words = read_words((data_folder("templates") / f"_base/{locale}/words.toml").read_text("utf-8"))
+
+    assert words.reason(declined("never heard of")) == words.declines["other"]
+    assert words.reason(declined("expired_card")) == words.declines["expired_card"]
+    assert words.reason(declined("expired_card", "paypal")) == words.declines["expired_card_paypal"]
+    assert words.reason(declined("processing_error", "paypal")) == words.declines["processing_error"]
+
+
+def test_the_operator_may_reword_what_helps(own: Path) -> None:
+    shipped = (data_folder("templates") / "_base/it/words.toml").read_text("utf-8")
+    put(own, "_base/it/words.toml", shipped.replace("Si assicuri che l’importo sia disponibile", "Versi l’importo"))
+
+    assert "Versi l’importo, oppure usi" in Renderer(own).render(SAMPLES["charge.declined"][0], "it").html
+
+
+@pytest.mark.parametrize("table", ["advice", "advice_by_hand"])
+def test_a_words_file_without_advice_is_refused(table: str) -> None:
+    shipped = (data_folder("templates") / "_base/it/words.toml").read_text("utf-8")
+    tables = shipped.partition(f"[{table}]")
+    without = tables[0] + tables[1] + tables[2].replace("\nconfirm =", "\naffirm =", 1)
+
+    with pytest.raises(WordsError, match=f"{table}.confirm is missing"):
+        read_words(without)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import replace
 from datetime import date
 from html.parser import HTMLParser
@@ -11,8 +12,10 @@ import pytest
 
 from lifecycle_jobs.data import data_folder
 from lifecycle_jobs.mail.contents import (
+    ADVICES,
     LOCALES,
     MESSAGE_KINDS,
+    Advice,
     ChargeDeclinedLine,
     Content,
     DeletionWarningLine,
@@ -22,6 +25,7 @@ from lifecycle_jobs.mail.contents import (
     RenewalNoticeLine,
     SuspendedLine,
 )
+from lifecycle_jobs.mail.methods import EndingCard, MethodKind, PaymentMethodText
 from lifecycle_jobs.mail.render import PART_FILES, Rendered, Renderer
 from lifecycle_jobs.mail.samples import LINKS, SAMPLES, SENDER
 
@@ -47,11 +51,30 @@ def alert(days_left: int, expires_on: date = date(2027, 3, 31)) -> Content:
     return replace(sample, lines=(replace(line, days_left=days_left, expires_on=expires_on),))
 
 
-def declined(code: str) -> Content:
+def declined(
+    code: str = "generic_decline",
+    advice: Advice = "bank",
+    *,
+    method: MethodKind = "card",
+    hard: bool = False,
+    next_on: date | None = date(2027, 3, 26),
+    on: date = date(2027, 3, 24),
+) -> Content:
+    """A declined charge of one box, E = 31 March 2027, as it is written on a day."""
     sample = SAMPLES["charge.declined"][0]
     line = sample.lines[0]
     assert isinstance(line, ChargeDeclinedLine)
-    return replace(sample, lines=(replace(line, code=code),))
+    next_on = None if hard else next_on
+    line = replace(line, code=code, advice=advice, method=PaymentMethodText(method), hard=hard)
+    line = replace(line, final=next_on is None, next_attempt_on=next_on)
+    return replace(sample, lines=(line,), written_on=on)
+
+
+def button(rendered: Rendered) -> str | None:
+    """Where the one button of a message leads."""
+    links = re.findall(r'<a class="button-link" href="([^"]*)"', re.sub(r'style="[^"]*" ?', "", rendered.html))
+    assert len(links) <= 1
+    return links[0] if links else None
 
 
 def warning(days_left: int) -> Content:
@@ -328,7 +351,102 @@ def test_a_receipt_for_several_boxes_has_a_total_and_tells_what_will_be_invoiced
         assert "riceverà la fattura secondo gli accordi" in part
 
 
+def with_card(kind: MessageKind, valid_until: date, on: date, days_left: int = 30) -> Content:
+    sample = SAMPLES[kind][0]
+    line = sample.lines[0]
+    assert isinstance(line, RenewalNoticeLine | ExpiryAlertLine)
+    card = EndingCard(PaymentMethodText("card", "visa", "4242"), valid_until, charge_on=max(on, date(2027, 3, 24)))
+    return replace(sample, lines=(replace(line, ending_card=card, days_left=days_left),), written_on=on)
+
+
+@pytest.mark.parametrize(
+    ("on", "italian", "english"),
+    [
+        (date(2027, 2, 28), "è valida solo fino al 28 febbraio 2027", "is valid only until 28 February 2027"),
+        (date(2027, 3, 1), "è scaduta il 28 febbraio 2027", "expired on 28 February 2027"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["box.renewal_notice", "box.expiry_alert"])
+def test_a_card_that_ends_before_the_charge_is_named_with_the_link_to_replace_it(
+    kind: MessageKind, on: date, italian: str, english: str
+) -> None:
+    content = with_card(kind, date(2027, 2, 28), on)
+
+    says: dict[Locale, str] = {"it": f"La carta Visa che termina con 4242 {italian}", "en": f"in 4242 {english}"}
+    for locale in LOCALES:
+        for part in render(content, locale)[1:]:
+            assert says[locale] in part
+            assert LINKS.payment_method in part
+
+
+def test_a_renewal_notice_does_not_say_that_nothing_is_to_be_done_where_a_card_ends() -> None:
+    content = with_card("box.renewal_notice", date(2027, 2, 28), date(2027, 2, 22))
+    italian, english = render(content), render(content, "en")
+
+    assert italian.subject.startswith("Carta da sostituire per il rinnovo automatico")
+    assert english.subject.startswith("Card to be replaced for the automatic renewal")
+    assert button(italian) == button(english) == LINKS.payment_method
+    for part in italian[1:]:
+        assert "on deve fare nulla" not in part
+        assert "la sostituisca prima del 24 marzo 2027" in part
+    for part in english[1:]:
+        assert "nothing you need to do" not in part
+        assert "please replace it before 24 March 2027" in part
+
+
+def test_a_notice_written_on_the_day_of_the_charge_asks_for_a_card_today() -> None:
+    content = with_card("box.renewal_notice", date(2027, 2, 28), date(2027, 3, 24))
+
+    assert "la sostituisca oggi stesso" in render(content).text
+    assert "please replace it today" in render(content, "en").html
+
+
+def test_among_several_notices_only_the_box_with_the_ending_card_says_so() -> None:
+    content = SAMPLES["box.renewal_notice"][-1]
+
+    for part in render(content)[1:]:
+        assert part.count("va sostituita") == 1
+        assert "non deve fare nulla, tranne sostituire la carta dove lo indichiamo" in part
+
+
+def test_on_the_last_day_an_alert_promises_nothing_of_a_new_card() -> None:
+    for locale in LOCALES:
+        for part in render(with_card("box.expiry_alert", date(2027, 2, 28), date(2027, 3, 31), 0), locale)[1:]:
+            assert LINKS.payment_method not in part
+            assert re.search("rinnovi direttamente la casella|renew the mailbox yourself", part)
+
+
+def test_a_card_that_stays_valid_is_not_mentioned() -> None:
+    for kind in ("box.renewal_notice", "box.expiry_alert"):
+        for part in render(SAMPLES[kind][0])[1:]:
+            assert "sostitu" not in part
+
+
 # Declined
+
+
+def _codes(text: str) -> list[str]:
+    return text.split()
+
+
+# Published at https://docs.stripe.com/declines/codes (July 2026): for cards, and those for "local" methods alone.
+STRIPE_CARD_CODES = _codes("""
+authentication_required authentication_not_handled approve_with_id call_issuer card_not_supported
+card_velocity_exceeded currency_not_supported do_not_honor do_not_try_again duplicate_transaction expired_card
+fraudulent generic_decline incorrect_address incorrect_cvc incorrect_number incorrect_pin incorrect_zip
+insufficient_funds invalid_account invalid_amount invalid_cvc invalid_expiry_month invalid_expiry_year invalid_number
+invalid_pin issuer_not_available lost_card merchant_blacklist mobile_device_authentication_required
+new_account_information_available no_action_taken not_permitted offline_pin_required online_or_offline_pin_required
+pickup_card pin_try_exceeded processing_error reenter_transaction restricted_card revocation_of_all_authorizations
+revocation_of_authorization security_violation service_not_allowed stolen_card stop_payment_order testmode_decline
+transaction_not_allowed try_again_later withdrawal_count_limit_exceeded
+""")
+STRIPE_PAYPAL_CODES = _codes("""
+partner_generic_decline invalid_customer_account payment_limit_exceeded invalid_billing_agreement
+invalid_business_account partner_high_risk_customer compliance_violation payment_disputed invalid_authorization
+invalid_payment_information partner_payment_not_found expired_payment_information
+""")
+RENEW = "https://www.example.it/renew?box=mario.rossi@pec.example.it"
 
 
 @pytest.mark.parametrize("code", ["stolen_card", "lost_card", "pickup_card"])
@@ -342,15 +460,112 @@ def test_a_stolen_or_lost_card_is_not_called_so(code: str) -> None:
 
 
 def test_every_reason_is_known_in_both_languages() -> None:
-    for code in (
-        "insufficient_funds",
-        "insufficient_credit",
-        "generic_decline",
-        "expired_card",
-        "authentication_required",
-    ):
-        for locale in LOCALES:
-            assert render(declined(code), locale).text != render(declined("unheard of"), locale).text
+    for locale in LOCALES:
+        for code in ("insufficient_credit", *STRIPE_CARD_CODES, *STRIPE_PAYPAL_CODES):
+            assert render(declined(code), locale).text != render(declined("unheard of"), locale).text, code
+
+
+@pytest.mark.parametrize("code", ["fraudulent", "merchant_blacklist"])
+def test_a_suspicion_of_fraud_reads_like_any_decline_without_a_reason(code: str) -> None:
+    for locale in LOCALES:
+        assert render(declined(code), locale) == render(declined("generic_decline"), locale)
+
+
+def test_both_languages_have_words_for_the_same_declines_and_advice() -> None:
+    italian, english = (
+        tomllib.loads((data_folder("templates") / f"_base/{locale}/words.toml").read_text("utf-8"))
+        for locale in LOCALES
+    )
+
+    for table in ("declines", "advice", "advice_by_hand"):
+        assert italian[table].keys() == english[table].keys()
+
+
+@pytest.mark.parametrize(
+    ("content", "italian", "english", "leads_to"),
+    [
+        (declined(advice="funds"), "Si assicuri che l’importo sia disponibile", "make sure that the amount", RENEW),
+        (declined(advice="replace", hard=True), "ne registri un altro", "store another one", LINKS.payment_method),
+        (declined(advice="confirm", hard=True), "con la sua banca", "with your bank", RENEW),
+        (declined(advice="bank"), "rivolgersi alla sua banca", "contact your bank", RENEW),
+        (declined(advice="bank", method="paypal"), "il suo conto PayPal, oppure", "your PayPal account, or", RENEW),
+        (
+            declined(advice="credit", method="credit"),
+            "Ricarichi il credito",
+            "top up your prepaid credit",
+            LINKS.credit,
+        ),
+        (declined(advice="provider"), "ce ne stiamo occupando", "we are working on it", None),
+        (declined(advice="later"), "Per ora non deve fare nulla", "nothing you need to do for now", None),
+    ],
+)
+def test_each_decline_says_what_helps_and_the_button_fits(
+    content: Content, italian: str, english: str, leads_to: str | None
+) -> None:
+    says: dict[Locale, str] = {"it": italian, "en": english}
+    for locale in LOCALES:
+        rendered = render(content, locale)
+        assert says[locale] in rendered.text
+        assert says[locale] in rendered.html
+        assert button(rendered) == leads_to
+        for part in rendered[1:]:
+            assert RENEW in part  # paying by hand is always possible
+
+
+@pytest.mark.parametrize("advice", ["provider", "later"])
+def test_where_there_is_nothing_to_do_nobody_is_alarmed(advice: Advice) -> None:
+    subject, text, html = render(declined(advice=advice))
+
+    assert subject.endswith("riproveremo il pagamento il 26 marzo 2027")
+    assert "Riproveremo il 26 marzo 2027" in text
+    assert "bar-alert" not in html
+    for part in (text, html):
+        assert "sospesa" not in part
+        assert "non riuscito" not in part
+
+
+@pytest.mark.parametrize("advice", ADVICES)
+@pytest.mark.parametrize("on", [date(2027, 3, 31), date(2027, 4, 2)])
+def test_once_nothing_more_is_charged_the_holder_is_asked_to_pay(advice: Advice, on: date) -> None:
+    for locale in LOCALES:
+        rendered = render(declined(advice=advice, next_on=None, on=on), locale)
+        assert button(rendered) == RENEW
+        assert "bar-alert" in rendered.html
+        for part in rendered:
+            assert LINKS.payment_method not in part
+            assert "Non deve fare nulla" not in part
+            assert "nothing you need to do" not in part
+
+
+def test_after_a_hard_decline_the_method_is_not_tried_again_for_this_renewal() -> None:
+    for content in (declined(advice="replace", hard=True), declined(advice="bank", hard=True)):
+        for part in render(content)[1:]:
+            assert "Non riproveremo con questo metodo di pagamento per questo rinnovo" in part
+        for part in render(content, "en")[1:]:
+            assert "We will not try this payment method again for this renewal" in part
+
+
+def test_among_several_boxes_each_has_its_own_reason_and_advice() -> None:
+    _, text, html = render(SAMPLES["charge.declined"][1])
+
+    for part in (text, html):
+        ours, credit, paypal = (part.index(line.address) for line in SAMPLES["charge.declined"][1].lines)
+        assert ours < part.index("ne registri un altro") < credit
+        assert credit < part.index("Ricarichi il credito prepagato") < paypal
+        assert paypal < part.index("controllare il suo conto PayPal")
+    assert button(render(SAMPLES["charge.declined"][1])) == LINKS.account
+
+
+def test_several_boxes_on_one_expired_card_ask_for_one_new_card() -> None:
+    assert button(render(SAMPLES["charge.declined"][-1])) == LINKS.payment_method
+
+
+def test_several_boxes_with_nothing_to_do_alarm_nobody() -> None:
+    rendered = render(SAMPLES["charge.declined"][-2])
+
+    assert rendered.subject == "Rinnovo di 2 caselle PEC: il pagamento è rimandato"
+    assert button(rendered) is None
+    assert "Le caselle continuano a funzionare normalmente" in rendered.html
 
 
 def test_a_soft_decline_names_the_next_attempt_and_a_final_one_says_there_is_none() -> None:

@@ -11,8 +11,8 @@ from sqlalchemy import insert, select, update
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import addons, boxes, events, order_lines, orders
 from lifecycle_jobs.history import Origin
-from lifecycle_jobs.payments.orders import load_order
-from lifecycle_jobs.payments.renewals import apply_renewal
+from lifecycle_jobs.payments.orders import load_orders
+from lifecycle_jobs.payments.renewals import Settled, apply_renewals
 from tests import factories
 
 E = factories.EXPIRES_ON
@@ -43,9 +43,8 @@ def box_with_order(store: Store, *, years: int = 1, **box: Any) -> int:
 
 def renew(store: Store, *, on: date = ON, status: Literal["paid", "on_account"] = "paid") -> bool:
     with store.write() as connection:
-        return apply_renewal(
-            connection, Origin(on, actor="clerk"), load_order(connection, 1), status=status, method="card"
-        )
+        settled = Settled(load_orders(connection, [1])[1], status, "card")
+        return apply_renewals(connection, Origin(on, actor="clerk"), [settled]) == {1}
 
 
 def box_row(store: Store) -> dict[str, Any]:

@@ -30,17 +30,10 @@ from lifecycle_jobs.payments.gateway import (
 )
 from lifecycle_jobs.payments.sandbox import SandboxGateway, bookings
 from lifecycle_jobs.payments.sandbox_journal import read_lines
+from tests import factories
 
 SLOT = date(2027, 3, 24)
-REQUEST = ChargeRequest(
-    idempotency_key="lifecycle-17-2027-03-31-7-1",
-    amount_cents=1208,
-    method_kind="card",
-    token="pm_card_visa",
-    gateway_customer_id=None,
-    order_number="R-17",
-    slot_on=SLOT,
-)
+REQUEST = factories.charge_request(slot_on=SLOT)
 PAID = Succeeded("sandbox_cc60f26b3ea4c54a")
 
 
@@ -79,8 +72,8 @@ def test_each_token_has_one_answer(journal: Path, token: str, answer: ChargeOutc
     again = gateway.charge(paying_with(token))
 
     assert (first, again) == (answer, answer)
-    assert gateway.look_up(REQUEST.idempotency_key) == looked_up
-    assert SandboxGateway(journal).look_up(REQUEST.idempotency_key) == looked_up
+    assert gateway.look_up(REQUEST) == looked_up
+    assert SandboxGateway(journal).look_up(REQUEST) == looked_up
     assert len(bookings(journal)) == (looked_up == PAID)
 
 
@@ -97,7 +90,7 @@ def test_a_paid_from_token_goes_by_the_slot_and_not_by_the_day_of_the_call(journ
 
 
 def test_a_key_that_nobody_used_was_never_seen(journal: Path) -> None:
-    assert SandboxGateway(journal).look_up("nobody") == NeverSeen()
+    assert SandboxGateway(journal).look_up(factories.charge_request("nobody")) == NeverSeen()
 
 
 def test_it_forgets_nothing_and_shows_everything_at_once(journal: Path) -> None:
@@ -113,7 +106,7 @@ def test_a_key_with_other_parameters_is_turned_away(journal: Path, changed: dict
 
     answer = gateway.charge(replace(REQUEST, **changed))  # type: ignore[arg-type]
 
-    assert answer == NotAttempted("key was used with other parameters")
+    assert answer == Unknown("key was used with other parameters")
     assert [(line.key, line.amount_cents) for line in bookings(journal)] == [(REQUEST.idempotency_key, 1208)]
 
 
@@ -150,11 +143,11 @@ def test_another_process_is_told_the_same(journal: Path) -> None:
 
 def test_it_reads_what_another_process_added_meanwhile(journal: Path) -> None:
     gateway = SandboxGateway(journal)
-    assert gateway.look_up(REQUEST.idempotency_key) == NeverSeen()
+    assert gateway.look_up(REQUEST) == NeverSeen()
 
     in_another_process(f"SandboxGateway(journal).charge({REQUEST!r})", journal)
 
-    assert gateway.look_up(REQUEST.idempotency_key) == PAID
+    assert gateway.look_up(REQUEST) == PAID
 
 
 def test_killed_between_the_journal_and_the_answer_it_has_booked(journal: Path) -> None:
@@ -169,7 +162,7 @@ def test_killed_between_the_journal_and_the_answer_it_has_booked(journal: Path) 
     assert in_another_process(dies_after_its_first_write, journal) == -signal.SIGKILL
 
     gateway = SandboxGateway(journal)
-    assert gateway.look_up(REQUEST.idempotency_key) == PAID
+    assert gateway.look_up(REQUEST) == PAID
     assert gateway.charge(REQUEST) == PAID
     assert len(bookings(journal)) == 1
 
@@ -184,7 +177,7 @@ def test_a_torn_last_line_was_never_seen_and_is_repaired(journal: Path, kept: in
 
     assert len(bookings(journal)) == 1
     for reader in (gateway, SandboxGateway(journal), SandboxGateway(journal).rehearse()):
-        assert reader.look_up("torn") == NeverSeen()
+        assert reader.look_up(factories.charge_request("torn")) == NeverSeen()
     assert isinstance(gateway.charge(replace(REQUEST, idempotency_key="torn")), Succeeded)
     assert [line.key for line in bookings(journal)] == [REQUEST.idempotency_key, "torn"]
     written = [json.loads(line) for line in journal.read_text().splitlines()]
@@ -198,8 +191,8 @@ def test_what_a_power_cut_left_between_two_lines_is_passed_over(journal: Path) -
     gateway.charge(replace(REQUEST, idempotency_key="after"))
 
     fresh = SandboxGateway(journal)
-    assert isinstance(fresh.look_up("after"), Succeeded)
-    assert fresh.look_up("half") == NeverSeen()
+    assert isinstance(fresh.look_up(factories.charge_request("after")), Succeeded)
+    assert fresh.look_up(factories.charge_request("half")) == NeverSeen()
     assert len(bookings(journal)) == 2
 
 
@@ -208,7 +201,7 @@ def test_a_journal_that_was_removed_begins_anew(journal: Path) -> None:
     gateway.charge(REQUEST)
     journal.unlink()
 
-    assert gateway.look_up(REQUEST.idempotency_key) == NeverSeen()
+    assert gateway.look_up(REQUEST) == NeverSeen()
 
 
 def test_two_processes_at_once_book_each_key_once(journal: Path) -> None:
@@ -232,7 +225,7 @@ def charge_all(journal: Path, keys: int, barrier: object) -> None:
     barrier.wait()  # type: ignore[attr-defined]
     for n in range(keys):
         answer = gateway.charge(replace(REQUEST, idempotency_key=f"key-{n}"))
-        assert answer == gateway.look_up(f"key-{n}")
+        assert answer == gateway.look_up(factories.charge_request(f"key-{n}"))
 
 
 def test_a_rehearsal_answers_the_same_and_writes_nothing(journal: Path) -> None:
@@ -243,10 +236,10 @@ def test_a_rehearsal_answers_the_same_and_writes_nothing(journal: Path) -> None:
     declined = replace(paying_with("pm_card_visa_chargeDeclined"), idempotency_key="other")
 
     assert rehearsal.charge(REQUEST) == PAID
-    assert isinstance(rehearsal.charge(replace(REQUEST, amount_cents=1)), NotAttempted)
+    assert isinstance(rehearsal.charge(replace(REQUEST, amount_cents=1)), Unknown)
     assert rehearsal.charge(declined) == Declined("generic_decline", hard=False)
-    assert rehearsal.look_up("other") == Declined("generic_decline", hard=False)
-    assert gateway.look_up("other") == NeverSeen()
+    assert rehearsal.look_up(factories.charge_request("other")) == Declined("generic_decline", hard=False)
+    assert gateway.look_up(factories.charge_request("other")) == NeverSeen()
     assert journal.read_bytes() == before
 
 
@@ -259,7 +252,7 @@ def test_a_journal_that_cannot_be_used_charges_nothing(tmp_path: Path) -> None:
     gateway = SandboxGateway(tmp_path)
 
     assert isinstance(gateway.charge(REQUEST), NotAttempted)
-    assert isinstance(gateway.look_up(REQUEST.idempotency_key), NoAnswer)
+    assert isinstance(gateway.look_up(REQUEST), NoAnswer)
 
 
 def test_a_full_disk_leaves_the_charge_unknown(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +265,7 @@ def test_a_full_disk_leaves_the_charge_unknown(journal: Path, monkeypatch: pytes
         patch.setattr(os, "write", full)
         assert gateway.charge(REQUEST) == Unknown("the sandbox journal took no more: No space left on device")
 
-    assert gateway.look_up(REQUEST.idempotency_key) == NeverSeen()
+    assert gateway.look_up(REQUEST) == NeverSeen()
 
 
 def test_a_journal_of_very_many_lines_is_read_in_seconds(journal: Path) -> None:
@@ -281,7 +274,7 @@ def test_a_journal_of_very_many_lines_is_read_in_seconds(journal: Path) -> None:
     journal.write_text("".join(line.replace(REQUEST.idempotency_key, f"key-{n}") for n in range(100_000)))
 
     began = time.perf_counter()
-    assert isinstance(SandboxGateway(journal).look_up("key-99999"), Succeeded)
+    assert isinstance(SandboxGateway(journal).look_up(factories.charge_request("key-99999")), Succeeded)
     assert time.perf_counter() - began < 5
 
 

@@ -54,6 +54,30 @@ def test_a_term_to_29_february_2028_runs_as_in_the_worked_example() -> None:
 
 
 @pytest.mark.parametrize(
+    ("month", "year", "day", "ended"),
+    [
+        (3, 2027, "2027-03-31", None),
+        (3, 2027, "2027-04-01", "2027-03-31"),
+        (3, 2027, "2029-01-01", "2027-03-31"),
+        (2, 2028, "2028-02-29", None),
+        (2, 2028, "2028-03-01", "2028-02-29"),
+        (12, 2026, "2026-12-31", None),
+        (12, 2026, "2027-01-01", "2026-12-31"),
+        (1, 2028, "2027-12-31", None),
+        (None, 2027, "2029-01-01", None),
+        (3, None, "2029-01-01", None),
+        (None, None, "2029-01-01", None),
+    ],
+)
+def test_a_card_is_valid_through_the_last_day_of_its_month(
+    month: int | None, year: int | None, day: str, ended: str | None
+) -> None:
+    last_day = policy.card_ended_before(month, year, date.fromisoformat(day))
+
+    assert (last_day and last_day.isoformat()) == ended
+
+
+@pytest.mark.parametrize(
     ("expires_on", "years", "until"),
     [
         ("2027-03-31", 1, "2028-03-31"),

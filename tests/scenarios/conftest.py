@@ -10,7 +10,6 @@ from pathlib import Path
 
 import freezegun
 import pytest
-import structlog
 import typer.main
 from freezegun.api import FrozenDateTimeFactory
 
@@ -53,28 +52,34 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FrozenDateTimeFactory]:
         yield frozen
     for store in stores:
         store.engine.dispose()
-    structlog.reset_defaults()
 
 
 @pytest.fixture
-def provider(database_url: str, tmp_path: Path, clock: FrozenDateTimeFactory) -> Provider:
+def provider(database_url: str, tmp_path: Path, clock: FrozenDateTimeFactory) -> Iterator[Provider]:
     """A provider without customers, on each kind of database."""
-    return Provider(database_url, tmp_path / "provider", clock)
+    yield from audited(Provider(database_url, tmp_path / "provider", clock))
 
 
 @pytest.fixture
-def embedded(sqlite_url: str, tmp_path: Path, clock: FrozenDateTimeFactory) -> Provider:
+def embedded(sqlite_url: str, tmp_path: Path, clock: FrozenDateTimeFactory) -> Iterator[Provider]:
     """A provider without customers on SQLite, for what the kind of database has no part in."""
-    return Provider(sqlite_url, tmp_path / "embedded", clock)
+    yield from audited(Provider(sqlite_url, tmp_path / "embedded", clock))
 
 
 @pytest.fixture
-def served(postgresql_url: str, tmp_path: Path, clock: FrozenDateTimeFactory) -> Provider:
+def served(postgresql_url: str, tmp_path: Path, clock: FrozenDateTimeFactory) -> Iterator[Provider]:
     """A provider without customers on PostgreSQL, for what takes long."""
-    return Provider(postgresql_url, tmp_path / "served", clock)
+    yield from audited(Provider(postgresql_url, tmp_path / "served", clock))
 
 
 @pytest.fixture
-def another(tmp_path: Path, clock: FrozenDateTimeFactory) -> Provider:
+def another(tmp_path: Path, clock: FrozenDateTimeFactory) -> Iterator[Provider]:
     """A second provider without customers, to compare with."""
-    return Provider(servers.fresh_sqlite(tmp_path), tmp_path / "another", clock)
+    yield from audited(Provider(servers.fresh_sqlite(tmp_path), tmp_path / "another", clock))
+
+
+def audited(provider: Provider) -> Iterator[Provider]:
+    """Whatever a test does to a provider, its books are right in the end."""
+    yield provider
+    answer = provider.command("audit")
+    assert answer.code == 0, answer.out + answer.err

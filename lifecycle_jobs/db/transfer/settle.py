@@ -26,7 +26,7 @@ from sqlalchemy import (
     update,
 )
 
-from lifecycle_jobs.db.tables import addons, boxes, customers, payment_methods
+from lifecycle_jobs.db.tables import addons, boxes, customers, events, payment_methods
 from lifecycle_jobs.db.transfer.staging import addons_in, boxes_in, customers_in, payment_methods_in
 
 SAME = {
@@ -54,6 +54,7 @@ def settle(connection: Connection, *, overwrite: bool) -> dict[str, int]:
     kept = {} if overwrite else _keep(connection)
     _number_new_boxes(connection)
     _find_boxes_of_new_addons(connection)
+    _note_what_boxes_came_with(connection)
     return kept
 
 
@@ -177,3 +178,23 @@ def _give_deleted_box(connection: Connection, which: ColumnElement[bool], day: C
         .where(addons_in.c.line == chosen.c.line, of_address, boxes_in.c.deleted_on == chosen.c.deleted_on)
         .values(box_id=boxes_in.c.box_id)
     )
+
+
+def _note_what_boxes_came_with(connection: Connection) -> None:
+    box, in_file = boxes_in.c, boxes_in.c.line.is_not(None)
+    set_now = or_(box.old_status.is_(None), box.expires_on != box.old_expires_on)
+    renewed = (
+        select(func.max(events.c.id))
+        .where(events.c.box_id == box.box_id, events.c.kind == "box.renewed")
+        .correlate(boxes_in)
+        .scalar_subquery()
+    )
+    for statement in (
+        update(boxes_in)
+        .where(in_file, SAME["boxes"])
+        .values(imported_expires_on=boxes.c.imported_expires_on, imported_after_event=boxes.c.imported_after_event),
+        update(boxes_in)
+        .where(in_file, set_now)
+        .values(imported_expires_on=box.expires_on, imported_after_event=renewed),
+    ):
+        connection.execute(statement)

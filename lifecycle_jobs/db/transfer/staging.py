@@ -5,6 +5,8 @@ Each has the columns of the table that it is for, all of them optional, and besi
 - `line`: where the row stands in its file; none for **company**, a row of the database that is not in the file
   but that a row of the files speaks of;
 - `old_…`: what the database holds now; none for what is new.
+
+No file has the columns `imported_…`: they say where a box stood when a file last set its E.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ def create(connection: Connection) -> None:
 def fill(connection: Connection, table: Table, rows: Iterable[Row], told: Told) -> int:
     """Put the rows of a file into its temporary table as they come; returns how many."""
     columns = [column.name for column in table.c]
-    found_out_later = {"box_id"} | {name for name in columns if name.startswith("old_")}
+    found_out_later = {"box_id"} | {name for name in columns if name.startswith(("old_", "imported_"))}
     names = [name for name in columns if name not in found_out_later]
     return insert_rows(connection, table, names, map(itemgetter(*names), rows), told)
 

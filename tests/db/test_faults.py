@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 import psycopg.errors
 import pytest
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
+from lifecycle_jobs.db.faults import concerns_one_row, in_halves
 from lifecycle_jobs.errors import LeaseLost, RunStopped
-from lifecycle_jobs.jobs.task import concerns_one_row, in_halves
-from lifecycle_jobs.payments.gateway import ChargeOutcome, ChargeRequest
-from lifecycle_jobs.payments.sandbox import SandboxGateway
-from tests.jobs.running import E, Office, charged, parked, renewing_box
 
 
 @pytest.mark.parametrize(
@@ -29,7 +26,9 @@ from tests.jobs.running import E, Office, charged, parked, renewing_box
         (OperationalError("UPDATE", {}, Exception("database is locked")), False),
         (InterfaceError("UPDATE", {}, Exception()), False),
         (ProgrammingError("UPDATE", {}, Exception(), connection_invalidated=True), False),
+        (NoConnectionFree(), False),
         (LeaseLost("another process has taken over"), False),
+        (RunStopped("asked to stop"), False),
     ],
 )
 def test_a_lost_connection_or_lease_is_nobodys_fault_in_particular(*, error: Exception, one_row: bool) -> None:
@@ -62,21 +61,3 @@ def test_what_concerns_everything_is_raised_at_once() -> None:
         in_halves(range(7), apply, lambda _item, _error: None)
 
     assert len(tried) == 1
-
-
-def test_a_run_that_loses_its_database_parks_nobody(sqlite_office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    office = sqlite_office
-    with office.store.write() as connection:
-        renewing_box(connection, "a")
-        renewing_box(connection, "b")
-
-    def gone(_bank: SandboxGateway, _request: ChargeRequest) -> ChargeOutcome:
-        raise OperationalError("UPDATE", {}, Exception("the server closed the connection"))
-
-    monkeypatch.setattr(SandboxGateway, "charge", gone)
-
-    with pytest.raises(RunStopped, match="run the date again"):
-        office.day(E - timedelta(days=7))
-
-    assert parked(office.store) == []
-    assert charged(office.store) == [(7, "pending")]

@@ -1,0 +1,62 @@
+"""A clerk's way out of doubt: what became of a charge of which the gateway does not tell us (SPEC §3)."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select
+
+from lifecycle_jobs import lease
+from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.db.tables import boxes, charges
+from lifecycle_jobs.errors import Refused
+from lifecycle_jobs.history import Origin, euros, record
+from lifecycle_jobs.mail.compose import compose_within
+from lifecycle_jobs.operators import Operator
+from lifecycle_jobs.payments.gateway import NotAttempted, Succeeded
+from lifecycle_jobs.payments.outcomes import Result, settle_all
+from lifecycle_jobs.policy import Catalog
+from lifecycle_jobs.settings import Settings
+
+
+def resolve_charge(
+    store: Store, settings: Settings, operator: Operator, key: str, said: Succeeded | NotAttempted
+) -> Result:
+    """Settle an unresolved charge by a person's word, with all that follows from it; recorded with who and why.
+
+    Raises Refused if there is no such charge, or it is settled already. Raises LeaseHeld while a run is under way: the
+    charge may be one that the run is making now, and an answer that comes after the person's word would be lost.
+    """
+    with lease.hold(store, "run", settings.lease.seconds) as held, store.fenced(held).write() as connection:
+        return _resolve(connection, settings.catalog(), operator.operation(), key, said)
+
+
+def _resolve(
+    connection: Connection, catalog: Catalog, origin: Origin, key: str, said: Succeeded | NotAttempted
+) -> Result:
+    charge = connection.execute(
+        select(charges, boxes.c.customer_id)
+        .join(boxes, boxes.c.id == charges.c.box_id)
+        .where(charges.c.idempotency_key == key)
+    ).one_or_none()
+    if charge is None:
+        message = f"There is no charge {key}. See: lifecycle-jobs status"
+        raise Refused(message)
+    if charge.status not in {"pending", "unknown"}:
+        message = f"Charge {key} is settled already: {charge.status}. Nothing was done."
+        raise Refused(message)
+    result = settle_all(connection, catalog, origin, {charge.id: said})[charge.id]
+    record(
+        connection,
+        origin,
+        "charge.resolved",
+        box_id=charge.box_id,
+        customer_id=charge.customer_id,
+        term_expires_on=charge.term_expires_on,
+        detail={
+            "key": key,
+            "amount": euros(charge.amount_cents),
+            "outcome": "paid" if isinstance(said, Succeeded) else "not_made",
+            "reference": said.reference if isinstance(said, Succeeded) else None,
+        },
+    )
+    compose_within(connection, str(origin.operation), origin.occurred_on)
+    return result

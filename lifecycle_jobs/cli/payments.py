@@ -1,0 +1,165 @@
+"""`reconcile`, `charges`, `refunds` and `payments`: money that needs a person."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated
+
+import typer
+
+from lifecycle_jobs.cli.output import complain, counts, print_json, progress_bar, say
+from lifecycle_jobs.cli.review import show_listing
+from lifecycle_jobs.cli.setting import By, Config, Json, Why, open_office
+from lifecycle_jobs.cli.stopping import stoppable
+from lifecycle_jobs.errors import Refused
+
+charges = typer.Typer(help="Charges of which nobody knows whether they were made.", no_args_is_help=True)
+refunds = typer.Typer(help="Payments that could not be used and are to be given back.", no_args_is_help=True)
+payments = typer.Typer(help="Payments that come in by another way than the gateway.", no_args_is_help=True)
+
+_Key = Annotated[str, typer.Argument(metavar="KEY", help="As `status` or `refunds list` shows it.")]
+
+
+def reconcile(config: Config = None, json: Json = False, by: By = None, why: Why = None) -> None:
+    """Look up every unresolved charge at the gateway now, as each run does first."""
+    from lifecycle_jobs.day import reconcile as reconcile_now
+
+    with open_office(config) as office:
+        with progress_bar() as shown, stoppable(shown) as progress:
+            report = reconcile_now(office.store, office.settings, office.operator(by, why), progress)
+        if json:
+            print_json({"done": report.done, "left": report.skipped, "failures": report.failures})
+        else:
+            say(f"Settled: {counts(report.done) or 'nothing'}. Left: {counts(report.skipped) or 'nothing'}.")
+        for failure in report.failures:
+            complain(f"! {failure}")
+        if report.failures:
+            raise typer.Exit(1)
+
+
+@charges.command("resolve")
+def resolve(
+    key: _Key,
+    paid: Annotated[
+        str | None, typer.Option("--paid", metavar="REFERENCE", help="The gateway has made it, under this reference.")
+    ] = None,
+    not_made: Annotated[bool, typer.Option("--not-made", help="The gateway has not made it and never will.")] = False,
+    config: Config = None,
+    by: By = None,
+    why: Why = None,
+) -> None:
+    """Say what became of a charge that the gateway does not tell us about. Look at the gateway's own pages first."""
+    from lifecycle_jobs.accounts import resolve_charge
+    from lifecycle_jobs.payments.gateway import NotAttempted, Succeeded
+
+    if (paid is None) is not not_made:
+        message = "Say either --paid REFERENCE or --not-made."
+        raise Refused(message)
+    if not_made and not why:
+        message = "--not-made needs --why TEXT: how do you know? If it was made after all, the holder is charged twice."
+        raise Refused(message)
+    said = NotAttempted(f"a person says so: {why}") if paid is None else Succeeded(_reference(paid, "--paid"))
+    with open_office(config) as office:
+        result = resolve_charge(office.store, office.settings, office.operator(by, why), key, said)
+    if result == "to_be_refunded":
+        complain("Recorded as paid, but its box cannot take it: refund it (lifecycle-jobs refunds list).")
+        raise typer.Exit(1)
+    say(
+        "Recorded as paid: the box is renewed."
+        if result == "renewed"
+        else "Recorded as not made: the next run may charge the box again."
+    )
+
+
+@refunds.command("list")
+def list_refunds(config: Config = None, json: Json = False) -> None:
+    """List the payments that are to be given back."""
+    from lifecycle_jobs import status as state
+
+    with open_office(config) as office, office.store.read() as connection:
+        found = state.list_refunds(connection, office.today)
+        if json:
+            print_json(found.rows)
+        elif found.total:
+            show_listing("To be refunded", found)
+        else:
+            say("Nothing is to be refunded.")
+
+
+@refunds.command("send")
+def send_refund(key: _Key, config: Config = None, by: By = None, why: Why = None) -> None:
+    """Give a charge back through the gateway. Asked again after a lost answer, it is still given back once."""
+    from lifecycle_jobs.payments.gateway import Refunded
+    from lifecycle_jobs.payments.gateways import open_gateway
+    from lifecycle_jobs.payments.refunds import give_back
+
+    with open_office(config) as office:
+        answer = give_back(office.store, open_gateway(office.settings), office.operator(by, why).operation(), key)
+    if isinstance(answer, Refunded):
+        say(f"Given back: {answer.reference}.")
+        return
+    complain(
+        f"The gateway did not give it back: {answer.why}."
+        if answer.certain
+        else f"The gateway did not say whether it gave it back ({answer.why}). Ask again: it is given back once."
+    )
+    raise typer.Exit(1)
+
+
+@refunds.command("done")
+def note_refund(
+    key: _Key,
+    reference: Annotated[str, typer.Option("--reference", help="What the bank calls the refund.")],
+    config: Config = None,
+    by: By = None,
+    why: Why = None,
+) -> None:
+    """Record that a payment was given back by another way than the gateway."""
+    from lifecycle_jobs.payments.refunds import note
+
+    with open_office(config) as office:
+        operation = office.operator(by, why).operation()
+        note(office.store, operation, key, reference=_reference(reference, "--reference"))
+    say("Recorded as given back.")
+
+
+@payments.command("register")
+def register(
+    order: Annotated[str, typer.Argument(metavar="ORDER", help="The order's number, e.g. R-17-20270331.")],
+    amount: Annotated[str, typer.Option("--amount", metavar="EUROS", help="What arrived, e.g. 12.08.")],
+    reference: Annotated[str, typer.Option("--reference", help="What the bank calls the payment.")],
+    config: Config = None,
+    by: By = None,
+    why: Why = None,
+) -> None:
+    """Register a payment of a renewal order that did not come through the gateway, and renew the box."""
+    from lifecycle_jobs.accounts import register_payment
+
+    cents, name = _cents(amount), _reference(reference, "--reference")
+    with open_office(config) as office:
+        operator = office.operator(by, why)
+        registered = register_payment(office.store, operator, order, amount_cents=cents, reference=name)
+    if registered.known:
+        say("This payment was registered before. Nothing was done.")
+    elif registered.effective:
+        say(f"Order {order} is paid, and the box is renewed.")
+    if not registered.effective:
+        complain(f"Order {order} could not take it: give it back (lifecycle-jobs refunds list).")
+        raise typer.Exit(1)
+
+
+def _reference(written: str, option: str) -> str:
+    """What tells one payment from another: nothing is told by an empty one, or by blanks around it."""
+    reference = written.strip()
+    if not reference:
+        message = f"{option} is empty: say what the bank or the gateway calls the payment."
+        raise typer.BadParameter(message)
+    return reference
+
+
+def _cents(written: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,2})?", written) or not Decimal(written):
+        message = f"{written!r} is not an amount in euros; write it as 12.08"
+        raise typer.BadParameter(message)
+    return int(Decimal(written) * 100)
