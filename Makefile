@@ -18,7 +18,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 test: lint types contracts ## Prove everything: lint, types, contracts and the tests
-	$(RUN)/python -m pytest -n 2 --dist worksteal
+	$(RUN)/python -m pytest -n 3 --dist worksteal # one more than two cores: some tests wait for other processes
 
 lint: $(READY) ## Check style and formatting
 	$(RUN)/ruff check

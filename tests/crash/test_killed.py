@@ -111,10 +111,10 @@ def test_killed_between_messages_the_day_ends_as_if_nothing_had_happened(server:
 def test_killed_on_postgresql_the_day_ends_as_if_nothing_had_happened(server: Server) -> None:
     expected, counts = undisturbed(server, "postgresql")
     sample = [
-        *points(counts, "commit")[::9],
-        *points(counts, "committed")[4::18],
-        *points(counts, "call", "journal", "answer")[::7],
-        *points(counts, "mailed")[::8],
+        *points(counts, "commit")[::15],
+        *points(counts, "committed")[7::30],
+        *points(counts, "call", "journal", "answer")[::10],
+        *points(counts, "mailed")[::12],
     ]
 
     assert_harmless(server, "postgresql", expected, sample)
