@@ -4,10 +4,10 @@ RUN := .venv/bin
 READY := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint types contracts format demo bench soak clean
+.PHONY: help install test lint types contracts format demo bench soak e2e clean
 
 help: ## Show what can be done here
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 install: $(READY) ## Create .venv and install the program with all that its tests need
 
@@ -18,7 +18,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 test: lint types contracts ## Prove everything: lint, types, contracts and the tests
-	$(RUN)/python -m pytest -n 3 --dist worksteal # one more than two cores: some tests wait for other processes
+	$(RUN)/python -m pytest -n 3 --maxschedchunk 2 # one more than two cores: some tests wait for other processes
 
 lint: $(READY) ## Check style and formatting
 	$(RUN)/ruff check
@@ -37,12 +37,17 @@ format: $(READY) ## Put imports and formatting in order
 demo: $(READY) ## Live through some months with sample boxes, on this machine only
 	$(RUN)/python -m tests.demo
 
-bench: $(READY) ## Measure a day with very many boxes, and very many charges
+bench: $(READY) ## Measure a day with very many boxes, very many charges, and very many e-mails
 	$(RUN)/python -m tests.bench
 	$(RUN)/python -m tests.bench.charges
+	$(RUN)/python -m tests.bench.delivery
 
 soak: $(READY) ## The long tests: kill the program again and again, and compare
-	$(RUN)/python -m pytest -m "" tests/soak
+	$(RUN)/python -m pytest -m soak
+	TESTS_EXAMPLES=200 $(RUN)/python -m pytest -n 2 tests/properties
+
+e2e: $(READY) ## Mail as receivers see it; needs Debian's spamassassin, tidy, postfix and chromium
+	$(RUN)/python -m pytest -m "" -s tests/e2e
 
 clean: ## Remove what was made here, .venv included
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -34,6 +34,7 @@ from lifecycle_jobs.payments.gateway import Gateway
 from lifecycle_jobs.payments.gateways import open_gateway
 from lifecycle_jobs.runs import JobReport, Run
 from lifecycle_jobs.settings import Settings
+from lifecycle_jobs.stops import Switch, heeding
 
 log = structlog.get_logger()
 
@@ -53,12 +54,13 @@ JOBS: Sequence[tuple[str, str]] = (
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a run was asked for beyond its date."""
+    """What a run was asked for beyond its date. Without `deliver` its messages wait for whoever delivers all day."""
 
     since: date | None = None
     again: bool = False
     take_up: bool = False
     approve_deletions: int | None = None
+    deliver: bool = True
 
 
 @dataclass(slots=True)
@@ -81,8 +83,10 @@ class DayReport:
 def run_day(
     store: Store, settings: Settings, on: date, operator: Operator, wish: Wish, progress: Progress
 ) -> DayReport:
-    """Do the day, or what is left of it. Raises LeaseHeld if another run is under way."""
+    """Do the day, or what is left of it. Raises LeaseHeld if another run is under way, EmergencyStop if it is on."""
     started = time.perf_counter()
+    Switch(store).check()
+    progress = heeding(store, progress)
     with lease.hold(store, "run", settings.lease.seconds) as held:
         fenced = store.fenced(held)
         if wish.approve_deletions is not None:
@@ -126,8 +130,10 @@ def rehearse_day(
 def reconcile(store: Store, settings: Settings, operator: Operator, progress: Progress) -> JobReport:
     """Look up every unresolved charge now, outside a run, and write to the holders concerned.
 
-    Raises LeaseHeld while a run is under way.
+    Raises LeaseHeld while a run is under way, and EmergencyStop while that is on.
     """
+    Switch(store).check()
+    progress = heeding(store, progress)
     with lease.hold(store, "run", settings.lease.seconds) as held:
         fenced = store.fenced(held)
         origin = operator.operation()
@@ -164,7 +170,8 @@ def _do(store: Store, settings: Settings, gateway: Gateway, on: date, wish: Wish
         started = time.perf_counter()
         report.queued = _compose_all(store, settings, run, progress)
         composed = time.perf_counter()
-        report.delivery = _deliver(store, settings, on, progress)
+        if wish.deliver:
+            report.delivery = _deliver(store, settings, on, progress)
         report.compose_seconds = composed - started
         report.delivery_seconds = time.perf_counter() - composed
         with store.read() as connection:
@@ -265,8 +272,12 @@ def _deliver(store: Store, settings: Settings, on: date, progress: Progress) -> 
 
 
 def deliver_now(store: Store, settings: Settings, on: date, progress: Progress) -> DeliveryReport:
-    """Deliver what is queued. Raises LeaseHeld if another process is at it: two would send everything twice."""
+    """Deliver what is queued.
+
+    Raises LeaseHeld if another process is at it: two would send everything twice; EmergencyStop while that is on.
+    """
     done = 0
+    Switch(store).check()
 
     def note(handled: int) -> None:
         nonlocal done

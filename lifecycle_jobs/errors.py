@@ -35,5 +35,9 @@ class StopRequested(RunStopped):
     """A run was asked to stop, and did so in order."""
 
 
+class EmergencyStop(RunStopped):
+    """Somebody has thrown the emergency stop: nothing new begins until it is taken back."""
+
+
 class GapSuspected(LifecycleError):
     """Today does not follow on the last completed run: a restored backup or a wrong clock (SPEC §5)."""

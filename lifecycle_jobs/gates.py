@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from lifecycle_jobs import runs
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import boxes
+from lifecycle_jobs.db.tables import boxes, gap_confirmations
 from lifecycle_jobs.errors import ConfigurationError, GapSuspected, Refused
-from lifecycle_jobs.operators import Operator, accept_gap
 from lifecycle_jobs.settings import Settings
 
 
@@ -25,21 +24,39 @@ def check_date(settings: Settings, on: date, today: date, *, allow_future: bool)
         raise Refused(message)
 
 
-def check_gap(store: Store, settings: Settings, operator: Operator, *, accepted: bool) -> None:
-    """Raise GapSuspected unless today follows on the last completed run, or a person has accepted the gap."""
+def check_gap(store: Store, settings: Settings, on: date) -> None:
+    """Raise GapSuspected unless `on` follows on the last completed run, or a person has confirmed the gap (SPEC §5)."""
     with store.read() as connection:
-        latest = runs.latest_completed(connection)
-    if latest is None or timedelta(0) <= operator.on - latest <= timedelta(days=settings.business.max_catch_up_days):
+        latest = suspected_gap(connection, settings, on)
+    if latest is None:
         return
-    if accepted:
-        accept_gap(store, operator, latest)
-        return
-    where = "in the future" if latest > operator.on else f"{(operator.on - latest).days} days back"
+    where = "in the future" if latest > on else f"{(on - latest).days} days back"
     message = (
         f"Nothing was done: the last completed run is that of {latest}, {where}. Was a backup restored, or is the "
-        "clock wrong? Holders may have paid or been charged meanwhile. If all is right, add --accept-gap."
+        "clock wrong? Holders may have paid or been charged meanwhile. If all is right: lifecycle-jobs confirm-gap, "
+        "or run --accept-gap."
     )
     raise GapSuspected(message)
+
+
+def suspected_gap(connection: Connection, settings: Settings, on: date) -> date | None:
+    """The last completed run, if it lies too far from `on` and nobody has confirmed that all is right.
+
+    A confirmation holds for the gap that the person saw: until a later run is completed, or until the clock has moved
+    on by another `max_catch_up_days`.
+    """
+    most = timedelta(days=settings.business.max_catch_up_days)
+    latest = runs.latest_completed(connection)
+    if latest is None or timedelta(0) <= on - latest <= most:
+        return None
+    confirmed = connection.scalar(
+        select(gap_confirmations.c.id).where(
+            gap_confirmations.c.latest_completed == latest,
+            gap_confirmations.c.confirmed_on <= on,
+            gap_confirmations.c.confirmed_on >= on - most,
+        )
+    )
+    return latest if confirmed is None else None
 
 
 def check_plans(store: Store, settings: Settings) -> None:

@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from lifecycle_jobs import clock
@@ -34,6 +34,9 @@ from lifecycle_jobs.db.tables import leases
 from lifecycle_jobs.errors import LeaseHeld, LeaseLost
 
 log = structlog.get_logger()
+
+# Every write asks for it, so it is put together once.
+_TOKEN = select(leases.c.token).where(leases.c.name == bindparam("lease")).with_for_update(read=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class Lease:
 
     def check(self, connection: Connection) -> None:
         """Raise LeaseLost unless this is still the highest token; holds it so until the transaction ends."""
-        found = connection.scalar(select(leases.c.token).where(leases.c.name == self.name).with_for_update(read=True))
+        found = connection.scalar(_TOKEN, {"lease": self.name})
         if found != self.token:
             message = (
                 f"Another process has taken over the {self.name} lease; this one stopped before writing more. "

@@ -17,6 +17,8 @@ def configure(level: str, style: Literal["auto", "json", "console"]) -> None:
     renderer: Processor = (
         structlog.processors.JSONRenderer() if plain else structlog.dev.ConsoleRenderer(colors=on_terminal)
     )
+    # It says on each tick that it ticks, in lines of its own form; what a duty met with is logged by the daemon.
+    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -26,6 +28,6 @@ def configure(level: str, style: Literal["auto", "json", "console"]) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),  # a line at once: threads do not mix theirs
         cache_logger_on_first_use=False,
     )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from dataclasses import dataclass, replace
 from datetime import date
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
-from lifecycle_jobs import clock
+from lifecycle_jobs import clock, stops
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import boxes, deletion_approvals
+from lifecycle_jobs.db.tables import boxes, deletion_approvals, emergency_stops, gap_confirmations
 from lifecycle_jobs.errors import Refused
 from lifecycle_jobs.history import Origin, record
 from lifecycle_jobs.policy import UNPAID
@@ -83,11 +84,46 @@ def approve_box(store: Store, operator: Operator, address: str) -> date:
         return expires_on
 
 
-def accept_gap(store: Store, operator: Operator, latest: date | None) -> None:
-    """Record that a person has looked at the gap between the last run and today and lets the run go on."""
+def confirm_gap(store: Store, operator: Operator, latest: date) -> None:
+    """Record that a person has looked at the gap between the last completed run and today, and lets work go on."""
     with store.write() as connection:
-        detail = {"latest_completed": None if latest is None else latest.isoformat()}
-        record(connection, operator.origin, "run.gap_accepted", detail=detail)
+        connection.execute(
+            insert(gap_confirmations).values(
+                latest_completed=latest,
+                confirmed_on=operator.on,
+                confirmed_at=clock.now(),
+                actor=operator.name,
+                why=operator.why,
+            )
+        )
+        record(connection, operator.origin, "run.gap_accepted", detail={"latest_completed": latest.isoformat()})
+
+
+def stop_everything(store: Store, operator: Operator, why: str) -> bool:
+    """Throw the emergency stop; false if it is on already. Returns when every process heeds it."""
+    with store.write() as connection:
+        if stops.in_force(connection) is not None:
+            return False
+        connection.execute(
+            insert(emergency_stops).values(in_force=True, stopped_at=clock.now(), actor=operator.name, why=why)
+        )
+        record(connection, operator.origin, "emergency.stopped")
+    time.sleep(stops.HEEDED_WITHIN)
+    return True
+
+
+def resume(store: Store, operator: Operator) -> stops.Stop | None:
+    """Take the emergency stop back; returns the one that was in force, if any."""
+    with store.write() as connection:
+        stop = stops.in_force(connection)
+        if stop is not None:
+            connection.execute(
+                update(emergency_stops)
+                .where(emergency_stops.c.in_force)
+                .values(in_force=False, resumed_at=clock.now(), resumed_by=operator.name)
+            )
+            record(connection, operator.origin, "emergency.resumed")
+        return stop
 
 
 def note_retry(store: Store, operator: Operator, number: int) -> None:

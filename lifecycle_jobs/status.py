@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, ScalarSelect, Select, func, select
 
-from lifecycle_jobs import lease, runs
+from lifecycle_jobs import clock, lease, notices, runs, stops
 from lifecycle_jobs.day import JOBS
 from lifecycle_jobs.db.conditions import first_reason, of_this_term
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import boxes, charges, messages, orders, run_jobs
+from lifecycle_jobs.db.tables import boxes, charges, messages, orders, run_jobs, staff_reports
 from lifecycle_jobs.db.tables import runs as run_records
+from lifecycle_jobs.gates import suspected_gap
 from lifecycle_jobs.jobs import delete
 from lifecycle_jobs.jobs.task import Task
+from lifecycle_jobs.lease import Process
 from lifecycle_jobs.payments import refunds
 from lifecycle_jobs.runs import Run
 from lifecycle_jobs.settings import Settings
+from lifecycle_jobs.webhooks import waiting
 
 _order_of_the_day = [name for name, _ in JOBS]
 
+_A_WEEK = timedelta(days=7)
 _A_MONTH = timedelta(days=31)
 
 LISTED = 100
@@ -42,6 +46,9 @@ class Status:
 
     on: date
     under_way: str | None
+    daemon: str | None
+    stopped: str | None
+    gap: date | None
     boxes: dict[str, int]
     runs: list[dict[str, Any]]
     parked: Listing
@@ -52,6 +59,12 @@ class Status:
     unsent_messages: Listing
     held_back_from_deletion: Listing
     charged_without_notice: Listing
+    webhooks_waiting: int
+    webhooks_waiting_since: datetime | None
+    deletions_pending: Listing
+    suspensions_pending: Listing
+    told_by_gateway: Listing
+    unsent_reports: Listing
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -61,21 +74,36 @@ class Status:
 def read_status(store: Store, settings: Settings, on: date, *, last_runs: int = 5) -> Status:
     """The state of the provider on a business date."""
     with store.read() as connection:
-        holder = lease.holder(connection, "run")
+        at_work = {name: lease.holder(connection, name) for name in ("run", "daemon")}
+        stop = stops.in_force(connection)
+        hooks = waiting.queue(connection, clock.now()) if settings.webhooks.url else waiting.NOTHING
         return Status(
             on=on,
-            under_way=None if holder is None else f"process {holder.pid} on {holder.host.split('/')[0]}",
+            under_way=_named(at_work["run"]),
+            daemon=_named(at_work["daemon"]),
+            stopped=None if stop is None else str(stop),
+            gap=suspected_gap(connection, settings, on),
             boxes=_counted(connection, select(boxes.c.status, func.count()).group_by(boxes.c.status)),
             runs=_last_runs(connection, last_runs),
             parked=list_parked(connection),
-            unresolved_charges=_listing(connection, _unresolved(), on=on),
+            unresolved_charges=list_unresolved(connection, on),
             refunds_due=list_refunds(connection, on),
-            not_attempted=_listing(connection, _not_attempted(on), on=on),
+            not_attempted=list_not_attempted(connection, on),
             messages=_counted(connection, select(messages.c.status, func.count()).group_by(messages.c.status)),
-            unsent_messages=_listing(connection, _unsent(), on=on),
+            unsent_messages=listing(connection, _unsent(), on=on),
             held_back_from_deletion=list_held_back(store, settings, on),
-            charged_without_notice=_listing(connection, _without_notice(), on=on),
+            webhooks_waiting=hooks.waiting,
+            webhooks_waiting_since=hooks.oldest,
+            deletions_pending=_unconfirmed(connection, settings, "box.deleted", on),
+            suspensions_pending=_unconfirmed(connection, settings, "box.suspended", on),
+            told_by_gateway=Listing(*notices.list_for_staff(connection, on, LISTED)),
+            charged_without_notice=listing(connection, _without_notice(), on=on),
+            unsent_reports=listing(connection, _unsent_reports(on), on=on),
         )
+
+
+def _named(process: Process | None) -> str | None:
+    return None if process is None else f"process {process.pid} on {process.host.split('/')[0]}"
 
 
 def _counted(connection: Connection, counts: Select[Any]) -> dict[str, int]:
@@ -117,6 +145,16 @@ def list_parked(connection: Connection) -> Listing:
     return Listing(len(rows), [{name: row[name] for name in shown} for row in rows[:LISTED]])
 
 
+def list_unresolved(connection: Connection, on: date) -> Listing:
+    """The charges of which nobody knows yet whether the bank made them."""
+    return listing(connection, _unresolved(), on=on)
+
+
+def list_not_attempted(connection: Connection, on: date) -> Listing:
+    """The renewals that could not be tried when they were last due."""
+    return listing(connection, _not_attempted(on), on=on)
+
+
 def _unresolved() -> Select[Any]:
     return (
         select(
@@ -129,7 +167,8 @@ def _unresolved() -> Select[Any]:
         )
         .join(boxes, boxes.c.id == charges.c.box_id)
         .where(charges.c.status.in_(("pending", "unknown")))
-        .order_by(charges.c.attempted_on, charges.c.id)
+        # In the order of an expression: in that of an index, SQLite would walk through the whole history.
+        .order_by(func.coalesce(charges.c.attempted_on, charges.c.settled_on), charges.c.id)
     )
 
 
@@ -142,7 +181,7 @@ def _not_attempted(on: date) -> Select[Any]:
             charges.c.attempted_on >= on - _A_MONTH,
             charges.c.status == "not_attempted",
             charges.c.id == _latest_of_term(),
-            boxes.c.status == "active",
+            boxes.c.status.not_in(("suspended", "deleted")),  # put so, SQLite does not begin with all active boxes
         )
         .order_by(charges.c.attempted_on, charges.c.id)
     )
@@ -174,15 +213,52 @@ def _unsent() -> Select[Any]:
     )
 
 
+def _unsent_reports(on: date) -> Select[Any]:
+    """The staff's daily reports of the last days that the mail server has not taken."""
+    return (
+        select(
+            staff_reports.c.run_on.label("since"),
+            staff_reports.c.status,
+            staff_reports.c.attempts,
+            staff_reports.c.response,
+        )
+        .where(staff_reports.c.status.in_(("queued", "failed")), staff_reports.c.run_on > on - _A_WEEK)
+        .order_by(staff_reports.c.run_on)
+    )
+
+
 def list_refunds(connection: Connection, on: date) -> Listing:
     """The payments that are to be given back."""
-    return _listing(connection, refunds.due(), on=on)
+    return listing(connection, refunds.due(), on=on)
 
 
 def list_held_back(store: Store, settings: Settings, on: date) -> Listing:
     """The boxes whose day has come and that are not deleted, and why."""
     with store.read() as connection:
-        return _listing(connection, _held_back(store, settings, on), on=on)
+        return listing(connection, _held_back(store, settings, on), on=on)
+
+
+def count_held_back(store: Store, settings: Settings, on: date) -> dict[str, int]:
+    """How many such boxes there are, by reason."""
+    found = _held_back(store, settings, on).order_by(None).subquery()
+    with store.read() as connection:
+        return _counted(connection, select(found.c.reason, func.count()).group_by(found.c.reason))
+
+
+def list_webhooks(connection: Connection) -> Listing:
+    """The webhooks that are queued, the oldest event first, with how many seconds each waits."""
+    now = clock.now()
+    found = listing(connection, waiting.pending())
+    for row in found.rows:
+        row["seconds"] = int((now - row["waiting_since"]).total_seconds())
+    return found
+
+
+def _unconfirmed(connection: Connection, settings: Settings, kind: str, on: date) -> Listing:
+    """What the mail platform has not confirmed, where there is one that is told."""
+    if not settings.webhooks.url:
+        return Listing(0, [])
+    return listing(connection, waiting.unconfirmed(connection, kind, clock.now()), on=on)
 
 
 def _held_back(store: Store, settings: Settings, on: date) -> Select[Any]:
@@ -207,10 +283,11 @@ def _without_notice() -> Select[Any]:
     )
 
 
-def _listing(connection: Connection, rows: Select[Any], *, on: date) -> Listing:
+def listing(connection: Connection, rows: Select[Any], *, on: date | None = None, limit: int = LISTED) -> Listing:
+    """The first rows of a query and the number of all; a `since` among the columns becomes an age in `days`."""
     total = connection.scalar(select(func.count()).select_from(rows.order_by(None).subquery())) or 0
-    listed = [dict(row) for row in connection.execute(rows.limit(LISTED)).mappings()]
+    listed = [dict(row) for row in connection.execute(rows.limit(limit)).mappings()]
     for row in listed:
-        if "since" in row:
+        if on is not None and "since" in row:
             row["days"] = (on - row["since"]).days
     return Listing(total, listed)

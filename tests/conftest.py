@@ -20,8 +20,14 @@ freezegun.configure(
         "psycopg_pool",
         "psycopg",
         "tests.servers",
+        "lifecycle_jobs.pace",
+        "lifecycle_jobs.mail.senders",
     ]
 )
+
+
+_LONG = ("properties", "crash", "scenarios", "webhooks", "payments")
+"""Folders of tests that take long, the longest first."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -34,6 +40,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the database server when the last worker is done."""
     if not hasattr(config, "workerinput"):
         servers.end()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first: one that begins last would keep a single worker busy while the others have nothing to do."""
+    items.sort(key=lambda item: _LONG.index(item.path.parent.name) if item.path.parent.name in _LONG else len(_LONG))
 
 
 @pytest.fixture(autouse=True)

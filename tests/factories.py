@@ -12,6 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, func, insert, select
 
 from lifecycle_jobs.db import tables
+from lifecycle_jobs.mail.contents import urgency_of
 from lifecycle_jobs.payments.gateway import ChargeRequest
 from lifecycle_jobs.policy import Catalog, Plan, Policy
 
@@ -365,6 +366,7 @@ def message(
     created_on: date = LONG_AGO,
     status: str = "queued",
     accepted_on: date | None = None,
+    redirected: bool = False,
 ) -> int:
     """An e-mail about some events. A sent one was accepted on the day it was made. Returns the id."""
     message_id = _inserted(
@@ -375,9 +377,12 @@ def message(
         kind=kind,
         locale=locale,
         recipient=recipient,
+        recipient_key=recipient.lower(),
+        urgency=urgency_of(kind),
         created_on=created_on,
         status=status,
         accepted_on=accepted_on or (created_on if status == "sent" else None),
+        redirected=redirected,
     )
     for event_id in event_ids:
         connection.execute(insert(tables.message_events).values(event_id=event_id, message_id=message_id))

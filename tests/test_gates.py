@@ -12,7 +12,7 @@ from lifecycle_jobs import gates, runs
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import events
 from lifecycle_jobs.errors import GapSuspected, Refused
-from lifecycle_jobs.operators import Operator
+from lifecycle_jobs.operators import Operator, confirm_gap
 from lifecycle_jobs.settings import Settings
 from tests.daily import settings_for
 
@@ -55,14 +55,33 @@ def test_a_gap_is_suspected_when_today_does_not_follow_on_the_last_completed_run
     operator = Operator("anna", "restored on purpose", TODAY)
 
     if not suspicious:
-        gates.check_gap(store, settings, operator, accepted=False)
+        gates.check_gap(store, settings, TODAY)
         return
-    with pytest.raises(GapSuspected, match="--accept-gap"):
-        gates.check_gap(store, settings, operator, accepted=False)
+    with pytest.raises(GapSuspected, match="confirm-gap"):
+        gates.check_gap(store, settings, TODAY)
     assert happened(store) == []
-    gates.check_gap(store, settings, operator, accepted=True)
+    confirm_gap(store, operator, completed.on)
+    gates.check_gap(store, settings, TODAY)
     assert happened(store) == ["run.gap_accepted"]
 
 
+def test_a_confirmation_holds_only_for_the_gap_that_was_seen(store: Store, settings: Settings) -> None:
+    """The clock that jumps again, or another backup restored, is another gap."""
+    for days_back in (400, 300):
+        completed = runs.begin(store, TODAY - timedelta(days=days_back))
+        assert completed is not None
+        runs.finish(store, completed, 0)
+    confirm_gap(store, Operator("anna", None, TODAY), TODAY - timedelta(days=400))
+    with pytest.raises(GapSuspected):
+        gates.check_gap(store, settings, TODAY)
+
+    confirm_gap(store, Operator("anna", None, TODAY), TODAY - timedelta(days=300))
+    gates.check_gap(store, settings, TODAY)
+    gates.check_gap(store, settings, TODAY + timedelta(days=10))
+    for wrong_clock in (TODAY + timedelta(days=11), TODAY - timedelta(days=1)):
+        with pytest.raises(GapSuspected):
+            gates.check_gap(store, settings, wrong_clock)
+
+
 def test_the_first_run_of_all_has_no_gap(store: Store, settings: Settings) -> None:
-    gates.check_gap(store, settings, Operator("anna", None, TODAY), accepted=False)
+    gates.check_gap(store, settings, TODAY)

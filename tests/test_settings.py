@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import tomllib
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import ValidationError
+from standardwebhooks import Webhook
 
 from lifecycle_jobs import data
 from lifecycle_jobs.data import data_folder
@@ -452,6 +454,7 @@ def test_a_database_password_is_refused_in_a_file_and_accepted_from_the_environm
         ("mail", "retry_after = []", "mail.retry_after: must be a list of at least one number"),
         ("mail", "retry_after = [1, 0]", "mail.retry_after: must be a list of at least one number"),
         ("mail", "retry_after = 5", "mail.retry_after: must be a list"),
+        ("mail", "retry_after = [1, 1441]", "mail.retry_after: must be a list of at least one number, each 1 to 1440"),
         ("mail", "give_up_after = 0", "mail.give_up_after: must be"),
         ("links", 'renew = "https://x/{box}"', "links.renew: has the unknown placeholder {box}"),
         ("links", 'renew = "https://x/{address.x}"', "links.renew: has the unknown placeholder"),
@@ -460,6 +463,9 @@ def test_a_database_password_is_refused_in_a_file_and_accepted_from_the_environm
         ("links", 'credit = "javascript:alert(1)"', "links.credit: must be a web address"),
         ("links", 'account = ""', "links.account: must not be empty"),
         ("templates", 'directory = "/no/such/folder"', "templates.directory: there is no folder"),
+        ("monitoring", 'listen = "9464"', "monitoring.listen: must be HOST:PORT"),
+        ("monitoring", 'listen = "localhost:0"', "monitoring.listen: must be HOST:PORT"),
+        ("monitoring", 'listen = "localhost:65536"', "monitoring.listen: must be HOST:PORT"),
         ("lease", "seconds = 4", "lease.seconds: must be greater than or equal to 5"),
         ("log", 'level = "loud"', "log.level: must be"),
         ("log", 'format = "xml"', "log.format: must be"),
@@ -592,6 +598,47 @@ def test_a_delivered_warning_may_be_demanded_of_files_too(chosen: Write) -> None
     assert settings.mail.transport == "files"
 
 
+# Webhooks: where they may go, and what they are signed with
+
+
+def hooked(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
+    monkeypatch.setenv("LIFECYCLE_WEBHOOKS__SECRET", secret)
+
+
+@pytest.mark.parametrize("random_bytes", [24, 25, 26, 32, 62, 63, 64])
+@pytest.mark.parametrize("padding", ["=", ""])
+def test_a_secret_of_24_to_64_random_bytes_signs_webhooks(
+    chosen: Write, monkeypatch: pytest.MonkeyPatch, random_bytes: int, padding: str
+) -> None:
+    encoded = base64.b64encode(bytes(range(random_bytes))).decode().replace("=", padding)
+    hooked(monkeypatch, f"whsec_{encoded}")
+
+    settings = load_settings(chosen('[webhooks]\nurl = "https://pec.example.it/events"\n'))
+
+    assert Webhook(settings.webhooks.secret.get_secret_value())._whsecret == bytes(range(random_bytes))
+
+
+@pytest.mark.parametrize(
+    "secret", ["", "whsec_", "x" * 40, "whsec_" + "x" * 33, "whsec_" + "x" * 31, "whsec_" + "€" * 32]
+)
+def test_what_cannot_sign_is_refused(chosen: Write, monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
+    hooked(monkeypatch, secret)
+
+    assert "webhooks.secret: must be whsec_ and base64" in refusal(chosen('[webhooks]\nurl = "https://x.it/"\n'))
+
+
+@pytest.mark.parametrize("url", ["http://pec.example.it/events", "http://127.0.0.1.example.it/"])
+def test_holders_addresses_do_not_travel_in_the_clear(chosen: Write, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    hooked(monkeypatch, "whsec_" + "x" * 32)
+
+    assert "webhooks.url: must begin with https://" in refusal(chosen(f'[webhooks]\nurl = "{url}"\n'))
+
+
+@pytest.mark.parametrize("back_off", ["[]", "[0]", "[5, 100000]"])
+def test_webhooks_are_tried_again_after_some_time(chosen: Write, back_off: str) -> None:
+    assert "webhooks.back_off: must be a list" in refusal(chosen(f"[webhooks]\nback_off = {back_off}\n"))
+
+
 # Stripe: what it needs, and where its key may come from
 
 
@@ -640,6 +687,17 @@ def test_a_gateway_key_in_a_file_of_settings_is_refused_and_not_repeated(chosen:
 
     assert "gateway.api_key: a secret may not stand in a file of settings" in message
     assert "LIFECYCLE_GATEWAY__API_KEY" in message
+    assert "hunter2" not in message
+
+
+def test_what_is_no_signing_secret_of_stripe_is_refused_and_not_repeated(
+    chosen: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_GATEWAY__WEBHOOK_SECRET", "sk_live_hunter2")
+
+    message = refusal(chosen(""))
+
+    assert "gateway.webhook_secret: must begin with whsec_" in message
     assert "hunter2" not in message
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import insert, update
 from lifecycle_jobs import cli, clock, lease, runs
 from lifecycle_jobs.cli import output
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import charges, leases, messages
+from lifecycle_jobs.db.tables import charges, gateway_notices, leases, messages
 from lifecycle_jobs.runs import JobReport
 from lifecycle_jobs.settings import Settings
 from lifecycle_jobs.status import LISTED, Status, read_status
@@ -94,6 +94,19 @@ def everything_that_waits(store: Store, box_id: int) -> None:
             connection, "k2", order_id=order, box_id=held, term_expires_on=E - timedelta(days=365), status="succeeded"
         )
         connection.execute(update(charges).where(charges.c.id == unannounced).values(without_notice=True))
+        connection.execute(
+            insert(gateway_notices).values(
+                notice_id="evt_1",
+                kind="charge.dispute.created",
+                concerns="dispute",
+                idempotency_key="k2",
+                amount_cents=733,
+                reason="[red]fraudulent, needs_response",
+                received_at=clock.now(),
+                state="handled",
+                for_staff=True,
+            )
+        )
 
 
 def status(store: Store, settings: Settings) -> Status:
@@ -110,6 +123,7 @@ def test_a_new_provider_has_nothing_to_show(store: Store, settings: Settings) ->
         found.unsent_messages,
         found.held_back_from_deletion,
         found.charged_without_notice,
+        found.told_by_gateway,
     ):
         assert (listing.total, listing.rows) == (0, [])
 
@@ -202,6 +216,15 @@ def test_charges_without_a_renewal_notice_are_listed(store: Store, settings: Set
     assert (charged["address"], charged["order_number"]) == ("[blue]held@pec.example.it", "R-[green]1")
 
 
+def test_what_the_gateway_told_is_listed_with_what_to_do(store: Store, settings: Settings, box: int) -> None:
+    everything_that_waits(store, box)
+
+    (told,) = status(store, settings).told_by_gateway.rows
+
+    assert (told["kind"], told["address"]) == ("charge.dispute.created", "[blue]held@pec.example.it")
+    assert told["what_to_do"].startswith("answer it on the gateway's pages")
+
+
 @pytest.mark.usefixtures("box")
 def test_a_long_list_is_cut_but_counted_in_full(store: Store, settings: Settings) -> None:
     with store.write() as connection:
@@ -225,6 +248,8 @@ def test_status_shows_awkward_names_as_they_are(show: Callable[..., str], store:
         "550 [red]no such user",
         "R-[green]1",
         "12.08",
+        "7.33",
+        "[red]fraudulent",
     ):
         assert text in shown
 
@@ -239,6 +264,7 @@ def test_status_as_json_is_one_document_with_every_list(show: Callable[..., str]
     assert document["unresolved_charges"]["rows"][0]["address"] == AWKWARD
     assert document["unsent_messages"]["total"] == 1
     assert document["charged_without_notice"]["total"] == 1
+    assert document["told_by_gateway"]["rows"][0]["kind"] == "charge.dispute.created"
     assert document["runs"][0]["jobs"][0]["failures"] == ["look at [red]this[/red]"]
 
 

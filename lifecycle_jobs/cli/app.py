@@ -1,7 +1,8 @@
 """All commands, and what their exit codes mean.
 
 0 done; 1 done with failures, or stopped midway; 2 usage or configuration: nothing was done; 3 another run holds the
-lease; 4 a gap is suspected; 143 asked to stop (SIGTERM, or SIGINT) and stopped in order; 130 broken off by hand.
+lease; 4 a gap is suspected: nothing was done; 5 the emergency stop is on; 143 asked to stop (SIGTERM, or SIGINT) and
+stopped in order; 130 broken off by hand.
 """
 
 from __future__ import annotations
@@ -13,37 +14,57 @@ from typing import Annotated
 import typer
 
 from lifecycle_jobs import __version__
-from lifecycle_jobs.cli import data, days, mail, payments, review
+from lifecycle_jobs.cli import data, days, emergency, mail, messages, payments, review, webhooks
 from lifecycle_jobs.cli.audit import audit
+from lifecycle_jobs.cli.config import config as configuration
+from lifecycle_jobs.cli.daemon import daemon
 from lifecycle_jobs.cli.output import complain
+from lifecycle_jobs.cli.report import report
 from lifecycle_jobs.cli.setting import config_before_command
-from lifecycle_jobs.errors import GapSuspected, LeaseHeld, LeaseLost, LifecycleError, RunStopped, StopRequested
+from lifecycle_jobs.errors import (
+    EmergencyStop,
+    GapSuspected,
+    LeaseHeld,
+    LeaseLost,
+    LifecycleError,
+    RunStopped,
+    StopRequested,
+)
 
 app = typer.Typer(
     name="lifecycle-jobs",
     help="The daily life of paid mailboxes: warn, renew, suspend, delete, and write to the holders.",
     epilog="Exit codes: 0 done, 1 done with failures, 2 usage or configuration, 3 another run is under way, "
-    "4 a gap is suspected.",
+    "4 a gap is suspected, 5 the emergency stop is on.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(days.run)
 app.command("replay")(days.replay)
+app.command("daemon")(daemon)
+app.command("confirm-gap")(days.confirm_gap)
+app.command("stop")(emergency.stop)
+app.command("resume")(emergency.resume)
 app.command("status")(review.status)
 app.command("reconcile")(payments.reconcile)
+app.command("report")(report)
 app.command("audit")(audit)
 app.command("deliver")(mail.deliver)
 app.command("preview")(mail.preview)
 app.command("import")(data.import_files)
 app.command("export")(data.export_files)
+app.add_typer(configuration, name="config")
 app.add_typer(data.db, name="db")
 app.add_typer(mail.templates, name="templates")
+app.add_typer(messages.mail, name="mail")
+app.add_typer(messages.messages, name="messages")
 app.add_typer(payments.charges, name="charges")
 app.add_typer(payments.refunds, name="refunds")
 app.add_typer(payments.payments, name="payments")
 app.add_typer(review.parked, name="parked")
 app.add_typer(review.deletions, name="deletions")
+app.add_typer(webhooks.webhooks, name="webhooks")
 
 
 def _version(wanted: bool) -> None:
@@ -85,6 +106,8 @@ def _code(error: LifecycleError) -> int:
         return 3
     if isinstance(error, StopRequested):
         return 143
+    if isinstance(error, EmergencyStop):
+        return 5
     if isinstance(error, RunStopped):
         return 1
     return 4 if isinstance(error, GapSuspected) else 2

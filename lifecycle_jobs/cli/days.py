@@ -15,6 +15,7 @@ from lifecycle_jobs.errors import Refused
 
 if TYPE_CHECKING:
     from lifecycle_jobs.day import DayReport, Wish
+    from lifecycle_jobs.operators import Operator
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Write, charge and mail nothing; print what would happen.")]
 Again = Annotated[bool, typer.Option("--again", help="Look for everything once more on a completed date.")]
@@ -51,8 +52,32 @@ def run(
     with open_office(config) as office:
         wish = _wish(since, again=again, approve_deletions=approve_deletions)
         if not dry_run:
-            check_gap(office.store, office.settings, office.operator(by, why), accepted=accept_gap)
+            if accept_gap:
+                confirm_suspected(office, office.operator(by, why))
+            check_gap(office.store, office.settings, office.today)
         _do(office, [office.today], wish, dry_run=dry_run, json=json, by=by, why=why)
+
+
+def confirm_gap(config: Config = None, by: By = None, why: Why = None) -> None:
+    """Say that the last run is rightly too far from today: a daemon that waits goes on."""
+    with open_office(config) as office:
+        latest = confirm_suspected(office, office.operator(by, why))
+        if latest is None:
+            say("No gap is suspected. Nothing was changed.")
+        else:
+            say(f"Confirmed: work goes on after the run of {latest}.")
+
+
+def confirm_suspected(office: Office, operator: Operator) -> date | None:
+    """Confirm the gap that is suspected today; returns the last completed run, or none if there is no such gap."""
+    from lifecycle_jobs.gates import suspected_gap
+    from lifecycle_jobs.operators import confirm_gap
+
+    with office.store.read() as connection:
+        latest = suspected_gap(connection, office.settings, office.today)
+    if latest is not None:
+        confirm_gap(office.store, operator, latest)
+    return latest
 
 
 def replay(

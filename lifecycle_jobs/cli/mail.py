@@ -29,7 +29,8 @@ def deliver(config: Config = None, json: Json = False) -> None:
         if json:
             print_json(asdict(report))
         else:
-            say(counts({k: v for k, v in asdict(report).items() if isinstance(v, int)}) or "No messages are waiting.")
+            done = {name.replace("_", " "): value for name, value in asdict(report).items() if isinstance(value, int)}
+            say(counts(done) or "No messages are waiting.")
         if report.stopped:
             complain(f"Delivery stopped early: {report.stopped}. The rest stays queued.")
         if report.stopped or report.parked:
@@ -63,10 +64,10 @@ def _one_of(what: str, typed: str, known: Mapping[str, Word]) -> Word:
 
 @templates.command("check")
 def check(config: Config = None) -> None:
-    """Render every message, in every language and part, from its sample."""
-    from lifecycle_jobs.mail.render import Renderer
+    """Render every message and the staff's report, in every language and part, from their samples."""
+    from lifecycle_jobs.report.pages import check_templates
 
-    problems = Renderer(read_settings(config).templates.directory).check()
+    problems = check_templates(read_settings(config).templates.directory)
     for problem in problems:
         complain(str(problem))
     if problems:

@@ -33,6 +33,15 @@ def status(
             print_json(found.as_dict())
             return
         say(f"Business date {found.on}. Boxes: {counts(found.boxes) or 'none'}.")
+        if found.stopped:
+            complain(f"! The emergency stop is on ({found.stopped}). Nothing begins until: lifecycle-jobs resume")
+        if found.gap:
+            complain(
+                f"! The last completed run is that of {found.gap}: a restored backup or a wrong clock is suspected, "
+                "and nothing is done by itself. If all is right: lifecycle-jobs confirm-gap"
+            )
+        if found.daemon:
+            say(f"The daemon is {found.daemon}.")
         if found.under_way:
             say(f"A run is under way: {found.under_way}.")
         if not found.runs:
@@ -45,8 +54,18 @@ def status(
         show_listing("Payments to be refunded (lifecycle-jobs refunds)", found.refunds_due)
         show_listing("Renewals that could not be tried", found.not_attempted)
         show_listing("Messages not sent", found.unsent_messages)
+        if found.webhooks_waiting:
+            since = found.webhooks_waiting_since
+            oldest = "" if since is None else f", the oldest since {since:%Y-%m-%d %H:%M} UTC"
+            say(f"Webhooks waiting: {found.webhooks_waiting:,}{oldest} (lifecycle-jobs webhooks list).")
+        show_listing("Deletions that the mail platform has not confirmed", found.deletions_pending)
+        show_listing("Suspensions that the mail platform has not confirmed", found.suspensions_pending)
         show_listing("Held back from deletion", found.held_back_from_deletion)
         show_listing("Charged without a renewal notice 30 days before", found.charged_without_notice)
+        show_listing("Disputes, refunds and contradictions told by the gateway", found.told_by_gateway)
+        show_listing(
+            "Reports to the staff that were not sent (lifecycle-jobs report DATE --send)", found.unsent_reports
+        )
 
 
 @parked.command("list")

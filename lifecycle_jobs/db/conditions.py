@@ -85,6 +85,7 @@ def warning_delivered(accepted: ColumnElement[bool]) -> ColumnElement[bool]:
         message_events.c.event_id == events.c.id,
         ~message_events.c.moot,
         messages.c.id == message_events.c.message_id,
+        ~messages.c.redirected,
         accepted,
     )
 

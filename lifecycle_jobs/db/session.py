@@ -15,10 +15,20 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import NullPool
 
 from lifecycle_jobs.errors import ConfigurationError
 
 _SQLITE_BUSY_SECONDS = 60
+
+_NOTICE_SILENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""A database host that vanishes without a word must not hold a duty for the two hours that TCP would wait."""
 
 
 class Fence(Protocol):
@@ -112,7 +122,34 @@ def open_store(url: str) -> Store:
         event.listen(engine, "begin", _begin_sqlite)
     else:
         # Intents must survive a power cut even where the server was tuned to forget them.
-        engine = create_engine(parsed, connect_args={"options": "-c synchronous_commit=on -c timezone=UTC"})
+        arguments = {"options": "-c synchronous_commit=on -c timezone=UTC", **_NOTICE_SILENCE}
+        engine = create_engine(parsed, connect_args=arguments)
+        event.listen(engine, "begin", _begin_postgresql)
+    return Store(engine)
+
+
+def open_beside(store: Store, *, patience: int) -> Store:
+    """The same database over connections of their own, for whoever must neither wait behind the work nor delay it.
+
+    Each is opened for one transaction and closed after it, so none is ever stale. Connecting, a statement and a wait
+    for a lock each fail after `patience` seconds, as does a network that went silent.
+    """
+    url = store.engine.url
+    if store.dialect == "sqlite":
+        engine = create_engine(url, connect_args={"timeout": patience}, poolclass=NullPool)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        milliseconds = patience * 1000
+        arguments = {
+            "connect_timeout": patience,
+            "options": f"-c synchronous_commit=on -c timezone=UTC -c statement_timeout={milliseconds}",
+            "keepalives_idle": patience,
+            "keepalives_interval": 1,
+            "keepalives_count": 3,
+            "tcp_user_timeout": milliseconds,
+        }
+        engine = create_engine(url, connect_args=arguments, poolclass=NullPool)
         event.listen(engine, "begin", _begin_postgresql)
     return Store(engine)
 

@@ -313,6 +313,7 @@ charges = Table(
     Column("why", Text, comment="what the gateway, the network or a person said about an outcome without an answer"),
     Column("refunded_on", Date),
     Column("refund_reference", Text),
+    Column("unknown_since", Date, comment="W, where days lie between it and the attempt: charges may be forgotten"),
     one_of("status", "pending", "succeeded", "declined", "unknown", "not_attempted"),
     one_of("method_kind", "card", "paypal", "credit"),
     CheckConstraint("amount_cents > 0", name="amount_cents"),
@@ -340,6 +341,12 @@ Index(
     postgresql_where=text("unapplied"),
 )
 Index("ix_charges_attempted_on", charges.c.attempted_on)
+Index(
+    "ix_charges_gateway_reference",
+    charges.c.gateway_reference,
+    sqlite_where=text("gateway_reference IS NOT NULL"),
+    postgresql_where=text("gateway_reference IS NOT NULL"),
+)
 
 registered_payments = Table(
     "registered_payments",
@@ -363,6 +370,12 @@ Index(
     unique=True,
     sqlite_where=text("effective = 1"),
     postgresql_where=text("effective"),
+)
+Index(
+    "ix_registered_payments_due",
+    registered_payments.c.order_id,
+    sqlite_where=text("effective = 0 AND refunded_on IS NULL"),
+    postgresql_where=text("NOT effective AND refunded_on IS NULL"),
 )
 
 credit_entries = Table(
@@ -451,21 +464,52 @@ messages = Table(
     Column("accepted_on", Date),
     Column("accepted_at", Moment),
     Column("response", Text, comment="what the mail server said last"),
+    Column(
+        "recipient_key",
+        Key,
+        nullable=False,
+        server_default="none",
+        comment="the recipient in lower case: counted per day",
+    ),
+    Column("urgency", Integer, nullable=False, server_default="3", comment="0 leaves first"),
+    Column("reply_code", Integer, comment="of the acceptance, as the server said it"),
+    Column("queue_id", Text, comment="under which the server took it, where its answer names one"),
+    Column(
+        "redirected",
+        Boolean,
+        nullable=False,
+        server_default="0",
+        comment="in a rehearsal it went to somebody else: it proves nothing",
+    ),
     one_of("status", "queued", "sent", "moot", "failed", "parked"),
     CheckConstraint("(status = 'sent') = (accepted_on IS NOT NULL)", name="sent_has_day"),
 )
 Index(
     "ix_messages_queued",
+    messages.c.urgency,
     messages.c.id,
     sqlite_where=text("status = 'queued'"),
     postgresql_where=text("status = 'queued'"),
 )
 
 Index(
+    "ix_messages_accepted",
+    messages.c.recipient_key,
+    messages.c.accepted_on,
+    sqlite_where=text("status = 'sent'"),
+    postgresql_where=text("status = 'sent'"),
+)
+Index(
     "ix_messages_parked",
     messages.c.id,
     sqlite_where=text("status = 'parked'"),
     postgresql_where=text("status = 'parked'"),
+)
+Index(
+    "ix_messages_failed",
+    messages.c.created_on,
+    sqlite_where=text("status = 'failed'"),
+    postgresql_where=text("status = 'failed'"),
 )
 
 message_events = Table(
@@ -554,4 +598,120 @@ leases = Table(
     Column("token", BigInteger, nullable=False, comment="grows with each holder: the fence"),
     Column("holder", Text, comment="empty: free"),
     Column("expires_at", Moment, nullable=False),
+)
+
+emergency_stops = Table(
+    "emergency_stops",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("in_force", Boolean, nullable=False),
+    Column("stopped_at", Moment, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("resumed_at", Moment),
+    Column("resumed_by", Text),
+    CheckConstraint("in_force = (resumed_at IS NULL)", name="resumed"),
+)
+Index(
+    "uq_emergency_stops_in_force",
+    emergency_stops.c.in_force,
+    unique=True,
+    sqlite_where=text("in_force = 1"),
+    postgresql_where=text("in_force"),
+)
+
+gap_confirmations = Table(
+    "gap_confirmations",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("latest_completed", Date, nullable=False, comment="the run after which the gap lies"),
+    Column("confirmed_on", Date, nullable=False, comment="the business date on which a person looked"),
+    Column("confirmed_at", Moment, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("why", Text),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("event_id", Id, ForeignKey("events.id"), primary_key=True),
+    Column("box_id", Id, ForeignKey("boxes.id"), comment="what the order is kept by"),
+    Column("status", Word, nullable=False),
+    Column("queued_at", Moment, nullable=False, comment="when it was first taken up; told to the receiver"),
+    Column("replayed_at", Moment, comment="when it was last queued again by hand"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_attempt_at", Moment),
+    Column("delivered_at", Moment),
+    Column("response", Text, comment="what the receiver, or the network, said last"),
+    one_of("status", "pending", "delivered"),
+    CheckConstraint("(status = 'delivered') = (delivered_at IS NOT NULL)", name="delivered_has_moment"),
+)
+Index(
+    "ix_webhook_deliveries_pending",
+    webhook_deliveries.c.event_id,
+    sqlite_where=text("status = 'pending'"),
+    postgresql_where=text("status = 'pending'"),
+)
+Index(
+    "ix_webhook_deliveries_pending_of_box",
+    webhook_deliveries.c.box_id,
+    webhook_deliveries.c.event_id,
+    sqlite_where=text("status = 'pending'"),
+    postgresql_where=text("status = 'pending'"),
+)
+
+webhook_marks = Table(
+    "webhook_marks",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("event_id", Id, nullable=False, comment="the highest number of an event that was there at that moment"),
+    Column("seen_at", Moment, nullable=False),
+)
+
+gateway_notices = Table(
+    "gateway_notices",
+    metadata,
+    Column("notice_id", Key, primary_key=True, comment="the gateway's own: told twice, it is recorded once"),
+    Column("kind", Text, nullable=False, comment="as the gateway calls it"),
+    Column("concerns", Word, nullable=False),
+    Column("idempotency_key", Key, comment="of the charge it is about, where it says so"),
+    Column("gateway_reference", Text),
+    Column("amount_cents", BigInteger),
+    Column("reason", Text),
+    Column("received_at", Moment, nullable=False),
+    Column("state", Word, nullable=False),
+    Column("handled_at", Moment),
+    Column("for_staff", Boolean, nullable=False, server_default="0", comment="a person has to know of it"),
+    one_of("concerns", "outcome", "dispute", "refund"),
+    one_of("state", "waiting", "handled"),
+)
+Index(
+    "ix_gateway_notices_waiting",
+    gateway_notices.c.received_at,
+    sqlite_where=text("state = 'waiting'"),
+    postgresql_where=text("state = 'waiting'"),
+)
+Index(
+    "ix_gateway_notices_for_staff",
+    gateway_notices.c.received_at,
+    sqlite_where=text("for_staff = 1"),
+    postgresql_where=text("for_staff"),
+)
+Index(
+    "ix_gateway_notices_done_with",
+    gateway_notices.c.handled_at,
+    sqlite_where=text("state = 'handled' AND for_staff = 0"),
+    postgresql_where=text("state = 'handled' AND NOT for_staff"),
+)
+
+staff_reports = Table(
+    "staff_reports",
+    metadata,
+    Column("run_on", Date, ForeignKey("runs.run_on"), primary_key=True),
+    Column("status", Word, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_attempt_at", Moment),
+    Column("accepted_at", Moment),
+    Column("response", Text, comment="what the mail server said last"),
+    one_of("status", "queued", "sent", "failed"),
 )

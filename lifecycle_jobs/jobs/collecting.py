@@ -12,16 +12,19 @@ from lifecycle_jobs.payments.calls import Limits
 from lifecycle_jobs.payments.collect import Collector
 from lifecycle_jobs.payments.gateway import Gateway
 from lifecycle_jobs.settings import Settings
+from lifecycle_jobs.stops import Switch
 
 
 def collector_for(task: Task, settings: Settings, gateway: Gateway) -> Collector:
     """What collects the renewals of a job's share of a run."""
     chosen = settings.gateway
+    switch = Switch(task.store)
     return Collector(
         store=task.store,
         catalog=task.catalog,
         gateway=gateway,
         origin=task.origin,
+        since=task.run.since,
         key_prefix=chosen.key_prefix,
         max_amount_cents=chosen.max_amount,
         limits=Limits(
@@ -33,6 +36,7 @@ def collector_for(task: Task, settings: Settings, gateway: Gateway) -> Collector
         ),
         still_wanted=partial(still_wanted, task),
         tick=lambda: task.advance(0),
+        may_begin=lambda: switch.stopped() is None,
     )
 
 

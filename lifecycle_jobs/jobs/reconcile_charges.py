@@ -19,6 +19,7 @@ gateway's own pages can then settle it: `lifecycle-jobs charges resolve`.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -26,6 +27,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from lifecycle_jobs import clock, runs
 from lifecycle_jobs.db.conditions import days_from, unresolved
+from lifecycle_jobs.db.dialect import among
 from lifecycle_jobs.db.tables import charges
 from lifecycle_jobs.jobs.task import Task
 from lifecycle_jobs.payments.collect import Collector
@@ -73,6 +75,11 @@ def resume(task: Task, collector: Collector, patience: Patience) -> None:
     """Settle what a later job had in hand when its process died; this job was done already in that pass."""
     cut_off = and_(charges.c.status == "pending", charges.c.attempted_on == task.on)
     _settle_all(task, collector, patience, cut_off)
+
+
+def settle_some(task: Task, collector: Collector, patience: Patience, charge_ids: Sequence[int]) -> None:
+    """Look these up, as far as they are unresolved: the gateway has told that something became of them."""
+    _settle_all(task, collector, patience, and_(among(charges.c.id, charge_ids), unresolved))
 
 
 def _settle_all(task: Task, collector: Collector, patience: Patience, chosen: ColumnElement[bool]) -> Counter[str]:

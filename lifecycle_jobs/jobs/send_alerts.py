@@ -94,17 +94,10 @@ def _before_expiry(
             ~_told(BEFORE_EXPIRY, milestone),
             task.in_scope,
         )
-        refusals = [
-            ("cancelled", boxes.c.cancelled_on.is_not(None)),
-            ("unresolved_charge", unresolved_charge()),
-            ("unapplied_payment", unapplied_payment()),
-            ("declined_today", _declined_on(task.on)),
-            ("parked", task.parked_here),
-        ]
         detail = json_object(
             literal("milestone"), literal(milestone), literal("days_left"), _days_until(boxes.c.expires_on, task.on)
         )
-        _write(task, kind, milestone, candidates, refusals, detail, report)
+        _write(task, kind, milestone, candidates, refused_an_alert(task), detail, report)
 
 
 def _before_deletion(task: Task, group: PolicyGroup, report: JobReport) -> None:
@@ -145,6 +138,17 @@ def _at_deletion(task: Task, group: PolicyGroup, rules: DeletionSettings) -> Non
     goes_on = days_from(task.on, rules.delivered_warning_days)
     detail = _warning_detail(AT_ONCE, literal(goes_on, boxes.c.expires_on.type), task.on)
     _write(task, "box.deletion_warning", AT_ONCE, candidates, _refused_a_warning(task), detail, None)
+
+
+def refused_an_alert(task: Task) -> Refusals:
+    """Why an active box gets no message about its expiry now."""
+    return [
+        ("cancelled", boxes.c.cancelled_on.is_not(None)),
+        ("unresolved_charge", unresolved_charge()),
+        ("unapplied_payment", unapplied_payment()),
+        ("declined_today", _declined_on(task.on)),
+        ("parked", task.parked_here),
+    ]
 
 
 def _refused_a_warning(task: Task) -> Refusals:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, insert, literal, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, insert, literal, select
 
 from lifecycle_jobs.db.dialect import among, joined
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import customers, events, message_events, messages
-from lifecycle_jobs.mail.contents import MESSAGE_KINDS
+from lifecycle_jobs.mail.contents import MESSAGE_KINDS, urgency_of
 
 _AT_A_TIME = 5_000
 
@@ -122,13 +122,25 @@ def _queue(connection: Connection, source: Source, kind: str, chunk: Sequence[st
             customers.c.email,
             events.c.occurred_on,
             literal("queued").label("status"),
+            func.lower(customers.c.email).label("recipient_key"),
+            literal(urgency_of(kind)).label("urgency"),
         )
         .distinct()
         .select_from(events.join(customers, customers.c.customer_id == events.c.customer_id))
         .where(chosen, ~exists().where(messages.c.message_key == key))
         .order_by(customers.c.customer_id)
     )
-    columns = ["message_key", "customer_id", "kind", "locale", "recipient", "created_on", "status"]
+    columns = [
+        "message_key",
+        "customer_id",
+        "kind",
+        "locale",
+        "recipient",
+        "created_on",
+        "status",
+        "recipient_key",
+        "urgency",
+    ]
     inserted = connection.execute(insert(messages).from_select(columns, fresh).returning(messages.c.id)).all()
     links = (
         select(events.c.id, messages.c.id)

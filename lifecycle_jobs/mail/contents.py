@@ -38,6 +38,24 @@ MessageKind = Literal[
 
 MESSAGE_KINDS: Final[tuple[MessageKind, ...]] = get_args(MessageKind)
 
+_URGENCY: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "box.deletion_warning": 0,
+        "box.deleted": 0,
+        "box.suspended": 1,
+        "charge.declined": 2,
+        "box.renewed": 4,
+        "addon.renewed": 4,
+    }
+)
+_ORDINARY: Final = 3
+
+
+def urgency_of(kind: str) -> int:
+    """How urgent a message is, 0 most: deletion, suspension, decline, alerts; receipts can wait for a day."""
+    return _URGENCY.get(kind, _ORDINARY)
+
+
 DisableReason = Literal["credit_short", "cancelled"]
 """Why an add-on was switched off: the balance did not cover it, or the holder gave it up."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lifecycle_jobs.mail.transports import Accepted, Outcome, Outgoing, TemporaryFailure
+from lifecycle_jobs.mail.transports import Accepted, MayHandOver, Outcome, Outgoing, TemporaryFailure, Withheld, at_once
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_ID = 60
@@ -23,8 +23,10 @@ class EmlFiles:
         self._directory = directory
         self._made: set[Path] = set()
 
-    def send(self, envelope: Outgoing) -> Outcome:
+    def send(self, envelope: Outgoing, may_hand_over: MayHandOver = at_once) -> Outcome:
         """Write the file under its name only when it is complete; a full disk or a missing right is temporary."""
+        if not may_hand_over():
+            return Withheld()
         file = self._directory / envelope.created_on.isoformat() / file_name(envelope)
         unfinished = file.with_name(f".{file.name}.unfinished")
         try:
@@ -35,7 +37,7 @@ class EmlFiles:
             unfinished.replace(file)
         except OSError as error:
             self._made.discard(file.parent)
-            return TemporaryFailure(f"{type(error).__name__}: {error.strerror}", unavailable=True)
+            return TemporaryFailure(f"{type(error).__name__}: {error.strerror}", unavailable=True, attempted=False)
         return Accepted(file.relative_to(self._directory).as_posix())
 
     def __enter__(self) -> Self:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from babel.dates import format_date
-from babel.numbers import format_currency
+from babel.numbers import format_currency, format_decimal
 
 from lifecycle_jobs.mail.contents import Locale
 
@@ -43,7 +43,18 @@ def day_text(day: date, locale: Locale, article: str = "") -> str:
     return f"{article} {text}" if article else text
 
 
+def weekday_text(day: date, locale: Locale) -> str:
+    """A date of these days with its weekday: ``mercoledì 31 marzo``, ``Wednesday 31 March``."""
+    return format_date(day, "EEEE d MMMM", locale=_BABEL[locale])
+
+
 @lru_cache(maxsize=8192)
 def money_text(cents: int, locale: Locale) -> str:
     """An amount in euro from whole cents: ``12,08 €`` (with a space that does not break), ``€12.08``."""
     return format_currency(cents * _CENT, "EUR", locale=_BABEL[locale])
+
+
+@lru_cache(maxsize=8192)
+def number_text(number: int, locale: Locale) -> str:
+    """A whole number as the language groups its digits: ``12.450``, ``12,450``."""
+    return format_decimal(number, locale=_BABEL[locale])

@@ -1,63 +1,70 @@
-"""From the outbox to the mail server (SPEC §4): each queued message is put together, rendered and handed over.
+"""Delivery (SPEC §4): each queued message is put together, rendered, handed over, and what became of it recorded.
 
 What holds at every moment, also if the process is killed: a message is queued until its fate is recorded, and on a
-transport that cannot repeat (SMTP) the fate of each is committed before the next is handed over. So at most the one
-message in hand goes out twice, with the same Message-ID.
+transport that cannot repeat (SMTP) no connection hands over a text before the fate of its last one is committed
+(`senders`). So at most the one message that each connection had in hand goes out twice, with the same Message-ID.
 
-Messages are read in batches; memory does not grow with their number.
+The thread that calls `deliver` does all that concerns the database, in groups: it renders a few letters ahead, puts
+them before the connections, and records what became of all that have ended in one transaction. Memory does not grow
+with the number of messages.
+
+No text leaves that the lease does not allow: beside the fence in every write, a text is handed over only while the
+last look at the fence is less than half the lease old. Who was paused for longer than that, and woken, first has to
+write, which fails if somebody has taken over.
 """
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
 from typing import Final
 
 from sqlalchemy import Connection
 
-from lifecycle_jobs import clock
 from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.errors import RunStopped
 from lifecycle_jobs.mail import records
-from lifecycle_jobs.mail.addresses import NotAnAddress, wire_address
 from lifecycle_jobs.mail.discretion import without_addresses
 from lifecycle_jobs.mail.eml_files import EmlFiles
-from lifecycle_jobs.mail.facts import Message
-from lifecycle_jobs.mail.gather import Gathered, Office, Pointless, Ready, Unfit, gather
-from lifecycle_jobs.mail.identity import message_id
-from lifecycle_jobs.mail.mime import Stationery
-from lifecycle_jobs.mail.records import Waiting
+from lifecycle_jobs.mail.letters import Letter, Letters
+from lifecycle_jobs.mail.records import Acceptance
 from lifecycle_jobs.mail.render import Renderer
-from lifecycle_jobs.mail.smtp import SmtpRelay
+from lifecycle_jobs.mail.report import DeliveryReport
+from lifecycle_jobs.mail.scribe import Desk, Scribe, ScribeProcess
+from lifecycle_jobs.mail.senders import Ended, Senders
+from lifecycle_jobs.mail.signing import signer_for
+from lifecycle_jobs.mail.smtp import Door, SmtpRelay
 from lifecycle_jobs.mail.transports import (
     Accepted,
     Nowhere,
-    Outgoing,
+    Outcome,
     PermanentFailure,
     TemporaryFailure,
     Transport,
+    Withheld,
 )
+from lifecycle_jobs.pace import Pace
 from lifecycle_jobs.settings import Settings
+from lifecycle_jobs.stops import Switch
 
-_LINES_AT_A_TIME: Final = 5_000
-"""A batch ends early at so many lines: a few customers with very many boxes must not fill the memory."""
+__all__ = ["DeliveryReport", "deliver", "open_transport", "retry_parked"]
 
+_AT_A_TIME: Final = 40
+"""Messages that are put together at a time while connections wait for their letters to be recorded."""
 
-@dataclass(slots=True)
-class DeliveryReport:
-    """How many messages went which way. `stopped` says why the rest was left in the queue, if it was."""
+_MANY: Final = 200
+"""So many at once, and their letters are written in a process of its own, which takes half a second to start."""
 
-    sent: int = 0
-    moot: int = 0
-    failed: int = 0
-    parked: int = 0
-    deferred: int = 0
-    stopped: str | None = None
+_PATIENCE: Final = 0.05
+"""Seconds after which a wait for the server looks whether the delivery is to end."""
 
-    @property
-    def handled(self) -> int:
-        """Messages looked at, whatever became of them."""
-        return self.sent + self.moot + self.failed + self.parked + self.deferred
+_NOTHING_LEFT: Final = object()
+
+_JITTER: Final = 0.2
+_LONGEST_PAUSE: Final = timedelta(days=1)
 
 
 def deliver(
@@ -69,14 +76,21 @@ def deliver(
     limit_to: Sequence[int] | None = None,
     transport: Transport | None = None,
 ) -> DeliveryReport:
-    """Deliver what is queued and due, oldest first, on the business date `on`.
+    """Deliver what is queued and due on the business date `on`, the most urgent first, then the oldest.
 
     `limit_to` names the messages to deliver, where an operation wants only its own to go. `progress` is told how many
-    were handled so far. `transport` is the configured one unless given; in a rehearsal nothing leaves.
+    were handled so far, again and again; it may raise RunStopped: then no message begins any more, what is in hand is
+    recorded, and the error goes on. So does the emergency stop. `transport` is the configured one, over
+    `mail.connections` connections, unless given; in a rehearsal nothing leaves.
     """
-    transport = transport or open_transport(store, settings)
-    with transport:
-        return _Delivery(store, settings, on, transport).run(limit_to, progress)
+    if transport is not None:
+        transports = [transport]
+    elif store.rehearsing or settings.mail.transport == "files":
+        transports = [open_transport(store, settings)]
+    else:
+        door = Door()
+        transports = [SmtpRelay(settings.mail, door) for _ in range(settings.mail.connections)]
+    return _Delivery(store, settings, on, transports, progress or (lambda _handled: None)).run(limit_to)
 
 
 def retry_parked(store: Store) -> int:
@@ -89,7 +103,11 @@ def retry_parked(store: Store) -> int:
 
 
 def open_transport(store: Store, settings: Settings) -> Transport:
-    """The way out that the settings name."""
+    """The way out that the settings name, for one message at a time.
+
+    Raises ConfigurationError if its messages could not be signed as the settings ask for.
+    """
+    signer_for(settings.mail)
     if store.rehearsing:
         return Nowhere()
     return SmtpRelay(settings.mail) if settings.mail.transport == "smtp" else EmlFiles(settings.mail.directory)
@@ -98,161 +116,172 @@ def open_transport(store: Store, settings: Settings) -> Transport:
 class _Delivery:
     """One pass over the outbox."""
 
-    def __init__(self, store: Store, settings: Settings, on: date, transport: Transport) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        on: date,
+        transports: Sequence[Transport],
+        progress: Callable[[int], None],
+    ) -> None:
         self._store = store
         self._mail = settings.mail
         self._on = on
-        self._transport = transport
-        self._office = Office(settings, on)
-        self._stationery = Stationery(settings)
-        self._renderer = Renderer(settings.templates.directory)
+        self._transports = transports
+        self._progress = progress
         self._report = DeliveryReport()
-        # Of the batch in hand: what was accepted and is not recorded yet, and who had been parked before.
-        self._accepted: dict[int, str] = {}
-        self._once_parked: set[int] = set()
+        self._repeatable = all(transport.repeatable for transport in transports)
+        at_a_time = self._mail.batch_size if self._repeatable else _AT_A_TIME
+        self._settings = settings
+        self._open = ExitStack()
+        self._letters = Letters(store, settings, on, self._open_desk, self._report, at_a_time=at_a_time)
+        self._switch = Switch(store)
+        self._lease_seconds = settings.lease.seconds
+        self._confirmed_at = time.monotonic()
 
-    def run(self, only: Sequence[int] | None, progress: Callable[[int], None] | None) -> DeliveryReport:
-        """Deliver batch by batch until nothing is left or nothing can leave."""
-        after, began = 0, clock.now()
-        while self._report.stopped is None:
-            with self._store.read() as connection:
-                batch = _within_memory(
-                    records.waiting(connection, after=after, limit=self._mail.batch_size, at=began, only=only)
-                )
-            if not batch:
-                break
-            after = batch[-1].id
-            self._once_parked = {message.id for message in batch if message.was_parked}
-            self._deliver_batch(list(self._gathered([message.id for message in batch])))
-            if progress is not None:
-                progress(self._report.handled)
+    def run(self, only: Sequence[int] | None) -> DeliveryReport:
+        """Deliver until nothing is left or nothing can leave."""
+        with self._open:
+            if self._repeatable:
+                (transport,) = self._transports
+                with transport:
+                    self._one_by_one(transport, only)
+            else:
+                self._over_connections(only)
         return self._report
 
-    def _gathered(self, message_ids: Sequence[int]) -> Iterator[Gathered]:
-        """The messages put together; if reading them fails, the halves are tried, until what fails stands alone."""
-        try:
-            with self._store.read() as connection:
-                found = gather(connection, message_ids, self._office)
-        except Exception as error:  # noqa: BLE001 -- a row that cannot be read must not stop the others
-            if len(message_ids) == 1:
-                yield Unfit(message_ids[0], error)
+    def _open_desk(self, waiting: int) -> Desk:
+        """Where letters are written: in a process of its own where there are so many that it pays to start one."""
+        if waiting >= _MANY and not self._store.rehearsing:
+            return self._open.enter_context(ScribeProcess(self._settings))
+        return Scribe(self._settings, Renderer(self._settings.templates.directory))
+
+    def _one_by_one(self, transport: Transport, only: Sequence[int] | None) -> None:
+        """What may be sent again without harm is recorded a batch at a time."""
+        for batch in self._letters.batches(only):
+            told: list[tuple[Letter, Outcome]] = []
+            try:
+                for letter in batch:
+                    self._switch.check()
+                    told.append((letter, transport.send(letter.envelope)))
+                    if _says_stop(told[-1][1]):
+                        break
+            except RunStopped:
+                self._record(told)
+                raise
+            self._record(told)
+            self._progress(self._report.handled)
+            if self._report.stopped is not None:
                 return
-            middle = len(message_ids) // 2
-            yield from self._gathered(message_ids[:middle])
-            yield from self._gathered(message_ids[middle:])
-        else:
-            yield from found
 
-    def _deliver_batch(self, batch: Sequence[Gathered]) -> None:
-        self._set_aside(batch)
-        for gathered in batch:
-            if isinstance(gathered, Ready):
-                self._deliver(gathered)
-                if self._report.stopped is not None:
-                    break
-        self._record_accepted()
+    def _over_connections(self, only: Sequence[int] | None) -> None:
+        letters = self._flow(only)
+        enough = max(1, len(self._transports) // 2)
+        pace = Pace(self._mail.messages_per_second)
+        with Senders[Letter](self._transports, pace, self._may_hand_over) as senders:
+            try:
+                nothing_left = False
+                while senders.in_hand or not nothing_left:
+                    if senders.room and not nothing_left and senders.told < enough:
+                        letter = next(letters, _NOTHING_LEFT)
+                        nothing_left = letter is _NOTHING_LEFT
+                        if isinstance(letter, Letter):
+                            senders.put(letter, letter.envelope)
+                            continue
+                    self._settle(senders, senders.ended(_PATIENCE if senders.in_hand else 0))
+                    self._look_around()
+                    if self._report.stopped is not None:
+                        break
+            except RunStopped:
+                self._settle(senders, senders.rest())
+                raise
+            self._settle(senders, senders.rest())
 
-    def _set_aside(self, batch: Sequence[Gathered]) -> None:
-        """Record what will not leave, and which lines the others will not have.
+    def _flow(self, only: Sequence[int] | None) -> Iterator[Letter | None]:
+        """All letters, with a pause to look around after some: very many may become moot one after the other."""
+        for some in self._letters.batches(only):
+            yield from some
+            yield None
 
-        This write also comes before anything leaves: a process that has lost its lease fails here.
-        """
-        pointless = [gathered for gathered in batch if isinstance(gathered, Pointless)]
-        unfit = [gathered for gathered in batch if isinstance(gathered, Unfit)]
-        with self._store.write(durable=False) as connection:
-            for gathered in batch:
-                if not isinstance(gathered, Unfit) and gathered.marks:
-                    records.mark_lines(connection, gathered.marks)
-            records.record_moot(connection, [gathered.message.id for gathered in pointless])
-            self._resolve(connection, [gathered.message.id for gathered in pointless])
-            for gathered in unfit:
-                records.record_parked(connection, gathered.message_id, gathered.error, self._on)
-        self._report.moot += len(pointless)
-        self._report.parked += len(unfit)
+    def _look_around(self) -> None:
+        """Whether the delivery is to end, and whether the lease is still ours."""
+        if time.monotonic() - self._confirmed_at > self._lease_seconds / 6:
+            with self._writing():
+                pass
+        self._progress(self._report.handled)
+        self._switch.check()
 
-    def _deliver(self, ready: Ready) -> None:
-        message = ready.message
-        try:
-            envelope = self._envelope(ready)
-        except NotAnAddress as error:
-            self._fail(message.id, str(error), handed_over=False)
-            return
-        except Exception as error:  # noqa: BLE001 -- one that cannot be rendered is parked, the others go out
-            with self._store.write(durable=False) as connection:
-                records.record_parked(connection, message.id, error, self._on)
-            self._report.parked += 1
-            return
-        match self._transport.send(envelope):
-            case Accepted(response):
-                self._accepted[message.id] = response
-                if not self._transport.repeatable:
-                    self._record_accepted()
+    def _may_hand_over(self) -> bool:
+        fresh = time.monotonic() - self._confirmed_at < self._lease_seconds / 2
+        return fresh and self._switch.stopped() is None
+
+    def _settle(self, senders: Senders[Letter], ended: Sequence[Ended[Letter]]) -> None:
+        if ended:
+            self._record([(each.letter, each.outcome) for each in ended])
+            senders.release(ended)
+
+    def _record(self, told: Sequence[tuple[Letter, Outcome]]) -> None:
+        """Record what became of letters, all in one transaction."""
+        accepted = [(letter, outcome) for letter, outcome in told if isinstance(outcome, Accepted)]
+        others = [(letter, outcome) for letter, outcome in told if not isinstance(outcome, (Accepted, Withheld))]
+        redirected = bool(self._mail.redirect_to)
+        if accepted or others:
+            with self._writing() as connection:
+                records.record_sent(
+                    connection,
+                    [Acceptance(letter.id, outcome.response) for letter, outcome in accepted],
+                    self._on,
+                    redirected=redirected,
+                )
+                resolved = [letter for letter, _ in accepted]
+                resolved += [letter for letter, outcome in others if self._recorded(connection, letter, outcome)]
+                records.resolve_parked(connection, [letter.id for letter in resolved if letter.was_parked])
+        self._report.sent += len(accepted)
+        self._report.redirected += len(accepted) * redirected
+        for letter, _ in told:
+            self._letters.settled(letter.recipient_key)
+
+    def _recorded(self, connection: Connection, letter: Letter, outcome: Outcome) -> bool:
+        """Record a letter that was not accepted; whether that is the end of it."""
+        match outcome:
             case PermanentFailure(response):
-                self._fail(message.id, response, handed_over=True)
+                return self._failed(connection, letter, response)
+            case TemporaryFailure(response, unavailable=unavailable, attempted=False):
+                records.record_untried(connection, letter.id, response)
+                if unavailable:
+                    self._report.stopped = without_addresses(response)
             case TemporaryFailure(response, unavailable=True):
-                self._defer(message, response)
+                self._defer(connection, letter, response)
                 self._report.stopped = without_addresses(response)
             case TemporaryFailure(response):
                 # Only the server's own word about a message makes its time run out: while the server cannot be
                 # reached, give_up_after days of outage would otherwise cost one message with every new try.
-                if self._on - message.created_on >= timedelta(days=self._mail.give_up_after):
-                    self._fail(message.id, response, handed_over=True)
-                else:
-                    self._defer(message, response)
+                if self._on - letter.created_on >= timedelta(days=self._mail.give_up_after):
+                    return self._failed(connection, letter, response)
+                self._defer(connection, letter, response)
+        return False
 
-    def _envelope(self, ready: Ready) -> Outgoing:
-        message, content = ready.message, ready.content
-        recipient = wire_address(message.recipient)
-        return Outgoing(
-            key=message.key,
-            kind=message.kind,
-            customer_id=message.customer_id,
-            created_on=message.created_on,
-            sender=self._stationery.sender,
-            recipient=recipient,
-            needs_smtputf8=self._stationery.needs_smtputf8(recipient),
-            content=self._stationery.write(
-                self._renderer.render(content, ready.locale),
-                kind=content.kind,
-                locale=ready.locale,
-                message_id=message_id(message.key, self._mail.message_id_domain),
-                name=content.holder.name,
-                recipient=recipient,
-                moment=clock.now(),
-            ),
-        )
-
-    def _record_accepted(self) -> None:
-        if not self._accepted:
-            return
-        with self._store.write(durable=False) as connection:
-            records.record_sent(connection, self._accepted, self._on)
-            self._resolve(connection, list(self._accepted))
-        self._report.sent += len(self._accepted)
-        self._accepted = {}
-
-    def _fail(self, message_id: int, response: str, *, handed_over: bool) -> None:
-        with self._store.write(durable=False) as connection:
-            records.record_failed(connection, message_id, response, handed_over=handed_over)
-            self._resolve(connection, [message_id])
+    def _failed(self, connection: Connection, letter: Letter, response: str) -> bool:
+        records.record_failed(connection, {letter.id: response}, handed_over=True)
         self._report.failed += 1
+        return True
 
-    def _defer(self, message: Message, response: str) -> None:
+    def _defer(self, connection: Connection, letter: Letter, response: str) -> None:
         pauses = self._mail.retry_after
-        with self._store.write(durable=False) as connection:
-            minutes = pauses[min(message.attempts, len(pauses) - 1)]
-            records.record_deferred(connection, message.id, response, minutes)
+        pause = timedelta(minutes=pauses[min(letter.attempts, len(pauses) - 1)])
+        # Not all at the same moment, or a server that was overwhelmed will be so again.
+        pause *= random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 -- not secret
+        records.record_deferred(connection, letter.id, response, min(pause, _LONGEST_PAUSE))
         self._report.deferred += 1
 
-    def _resolve(self, connection: Connection, message_ids: Sequence[int]) -> None:
-        records.resolve_parked(connection, [id_ for id_ in message_ids if id_ in self._once_parked])
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction, which proves that the lease was ours when it began."""
+        began = time.monotonic()
+        with self._store.write(durable=False) as connection:
+            yield connection
+        self._confirmed_at = began
 
 
-def _within_memory(batch: Sequence[Waiting]) -> Sequence[Waiting]:
-    """The messages at the head of the batch that together have no more lines than fit; at least one."""
-    lines = 0
-    for number, message in enumerate(batch):
-        lines += message.lines
-        if lines > _LINES_AT_A_TIME and number > 0:
-            return batch[:number]
-    return batch
+def _says_stop(outcome: Outcome) -> bool:
+    return isinstance(outcome, TemporaryFailure) and outcome.unavailable

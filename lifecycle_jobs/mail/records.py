@@ -7,16 +7,32 @@ Message-ID.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Update, bindparam, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Text,
+    Update,
+    bindparam,
+    cast,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from lifecycle_jobs import clock
-from lifecycle_jobs.db.dialect import among, joined
-from lifecycle_jobs.db.tables import message_events, messages, parked_rows
+from lifecycle_jobs.db.dialect import Parameter, among, joined, value_of
+from lifecycle_jobs.db.tables import boxes, message_events, messages, parked_rows
+from lifecycle_jobs.mail.answers import queue_id, reply_code
 from lifecycle_jobs.mail.discretion import describe, without_addresses
 
 JOB: Final = "deliver"
@@ -28,14 +44,27 @@ class Waiting:
     """A message whose turn has come. `was_parked`: it once could not be put together, and was queued again."""
 
     id: int
+    urgency: int
+    recipient_key: str
     lines: int
     was_parked: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A message was taken, and what the server said."""
+
+    message_id: int
+    response: str
+
+
 def waiting(
-    connection: Connection, *, after: int, limit: int, at: datetime, only: Sequence[int] | None
+    connection: Connection, *, after: Waiting | None, limit: int, at: datetime, only: Sequence[int] | None
 ) -> list[Waiting]:
-    """The next messages to deliver, in the order of their ids; `only` names the ones that are asked for."""
+    """The next messages to deliver, the most urgent first, then in the order of their ids.
+
+    `only` names the ones that are asked for.
+    """
     lines = (
         select(func.count())
         .select_from(message_events)
@@ -48,18 +77,49 @@ def waiting(
         parked_rows.c.state != "resolved",
     )
     query = (
-        select(messages.c.id, lines, parked.exists())
+        select(messages.c.id, messages.c.urgency, messages.c.recipient_key, lines, parked.exists())
         .where(
             messages.c.status == "queued",
-            messages.c.id > after,
             or_(messages.c.next_attempt_at.is_(None), messages.c.next_attempt_at <= at),
         )
-        .order_by(messages.c.id)
+        .order_by(messages.c.urgency, messages.c.id)
         .limit(limit)
     )
+    if after is not None:
+        query = query.where(tuple_(messages.c.urgency, messages.c.id) > tuple_(after.urgency, after.id))
     if only is not None:
         query = query.where(among(messages.c.id, only))
-    return [Waiting(id_, count, bool(was_parked)) for id_, count, was_parked in connection.execute(query)]
+    return [
+        Waiting(id_, urgency, recipient_key, count, bool(was_parked))
+        for id_, urgency, recipient_key, count, was_parked in connection.execute(query)
+    ]
+
+
+def accepted_for(connection: Connection, recipient_keys: Sequence[str], on: date) -> dict[str, int]:
+    """How many messages were accepted on a business date for each of these recipients, where there are any."""
+    rows = connection.execute(
+        select(messages.c.recipient_key, func.count())
+        .where(messages.c.status == "sent", messages.c.accepted_on == on)
+        .where(among(messages.c.recipient_key, recipient_keys))
+        .group_by(messages.c.recipient_key)
+    )
+    return {key: number for key, number in rows}  # noqa: C416 -- rows are no pairs to the type checker
+
+
+def closed_boxes(connection: Connection, address_keys: Sequence[str]) -> dict[str, str]:
+    """Those of the addresses that are boxes of ours which receive nothing: `suspended` or `deleted`.
+
+    An address that was sold again is judged by the box that lives.
+    """
+    live = select(boxes.c.address_key, boxes.c.status).where(
+        boxes.c.status != "deleted", among(boxes.c.address_key, address_keys)
+    )
+    gone = select(boxes.c.address_key, boxes.c.status).where(
+        boxes.c.status == "deleted", among(boxes.c.address_key, address_keys)
+    )
+    found = dict.fromkeys(connection.scalars(gone), "deleted")
+    found |= {key: status for key, status in connection.execute(live)}  # noqa: C416 -- same
+    return {key: status for key, status in found.items() if status != "active"}
 
 
 def mark_lines(connection: Connection, marks: Mapping[int, bool]) -> None:
@@ -72,24 +132,25 @@ def mark_lines(connection: Connection, marks: Mapping[int, bool]) -> None:
             )
 
 
-def record_sent(connection: Connection, accepted: Mapping[int, str], on: date) -> None:
-    """The mail server took these, on that business date, and said so."""
+def record_sent(connection: Connection, accepted: Sequence[Acceptance], on: date, *, redirected: bool) -> None:
+    """The mail server took these, on that business date, and said so: what proves a notice (SPEC §3, delete).
+
+    `redirected`: it took them for somebody else than their recipients, which proves nothing.
+    """
     if not accepted:
         return
-    now = clock.now()
+    said = {each.message_id: without_addresses(each.response) for each in accepted}
     connection.execute(
-        _leave_queue().values(
-            status="sent",
-            attempts=messages.c.attempts + 1,
-            next_attempt_at=None,
-            accepted_on=bindparam("on"),
-            accepted_at=bindparam("at"),
-            response=bindparam("said"),
-        ),
-        [
-            {"message": id_, "on": on, "at": now, "said": without_addresses(response)}
-            for id_, response in accepted.items()
-        ],
+        _SENT,
+        {
+            "ids": list(said),
+            "on": on,
+            "at": clock.now(),
+            "said": json.dumps(said),
+            "codes": json.dumps({id_: reply_code(text) for id_, text in said.items()}),
+            "queued_as": json.dumps({id_: queue_id(text) for id_, text in said.items()}),
+            "elsewhere": redirected,
+        },
     )
 
 
@@ -102,29 +163,44 @@ def record_moot(connection: Connection, message_ids: Sequence[int]) -> None:
         )
 
 
-def record_failed(connection: Connection, message_id: int, response: str, *, handed_over: bool) -> None:
-    """This one will never be delivered; it is listed for review."""
-    connection.execute(
-        _leave_queue().values(
-            status="failed",
-            attempts=messages.c.attempts + int(handed_over),
-            next_attempt_at=None,
-            response=without_addresses(response),
-        ),
-        {"message": message_id},
-    )
+def record_failed(connection: Connection, responses: Mapping[int, str], *, handed_over: bool) -> None:
+    """These will never be delivered; they are listed for review. Why, by the message's id."""
+    if responses:
+        connection.execute(
+            _leave_queue().values(
+                status="failed",
+                attempts=messages.c.attempts + int(handed_over),
+                next_attempt_at=None,
+                response=bindparam("said"),
+            ),
+            [{"message": id_, "said": without_addresses(said)} for id_, said in responses.items()],
+        )
 
 
-def record_deferred(connection: Connection, message_id: int, response: str, minutes: int) -> None:
-    """This one is to be tried again, so many minutes from now."""
+def record_deferred(connection: Connection, message_id: int, response: str, pause: timedelta) -> None:
+    """This one was tried, and is to be tried again after a pause."""
     connection.execute(
         _leave_queue().values(
             attempts=messages.c.attempts + 1,
-            next_attempt_at=clock.now() + timedelta(minutes=minutes),
+            next_attempt_at=clock.now() + pause,
             response=without_addresses(response),
         ),
         {"message": message_id},
     )
+
+
+def record_untried(connection: Connection, message_id: int, response: str) -> None:
+    """There was no way to the server: the message's turn is not over, but why it waits is told."""
+    connection.execute(_leave_queue().values(response=without_addresses(response)), {"message": message_id})
+
+
+def record_held_back(connection: Connection, message_ids: Collection[int], until: datetime, why: str) -> None:
+    """These were not tried: their turn comes at that moment."""
+    if message_ids:
+        connection.execute(
+            _leave_queue().values(next_attempt_at=until, response=why),
+            [{"message": id_} for id_ in message_ids],
+        )
 
 
 def record_parked(connection: Connection, message_id: int, error: Exception, on: date) -> None:
@@ -171,6 +247,24 @@ def queue_parked_again(connection: Connection) -> int:
 
 def _leave_queue() -> Update:
     return update(messages).where(messages.c.id == bindparam("message"), messages.c.status == "queued")
+
+
+# One statement for all that were accepted together: for each of them one would cost more than handing it over.
+_SENT: Final = (
+    update(messages)
+    .where(among(messages.c.id, Parameter("ids")), messages.c.status == "queued")
+    .values(
+        status="sent",
+        attempts=messages.c.attempts + 1,
+        next_attempt_at=None,
+        accepted_on=bindparam("on"),
+        accepted_at=bindparam("at"),
+        response=value_of(bindparam("said", type_=Text()), messages.c.id),
+        reply_code=cast(value_of(bindparam("codes", type_=Text()), messages.c.id), Integer),
+        queue_id=value_of(bindparam("queued_as", type_=Text()), messages.c.id),
+        redirected=bindparam("elsewhere"),
+    )
+)
 
 
 def _subject(message_id: int) -> str:

@@ -1,60 +1,22 @@
 """Turns the content of a message into its subject, text and HTML, from the files in ``templates/`` (SPEC §4).
 
-A template knows the names of `CONTEXT` and nothing else; an undefined one is an error. Everything costly
-happens once: templates are compiled and styles inlined when first used, dates and amounts remembered.
+A template knows the names of `CONTEXT` and nothing else; an undefined one is an error.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import date, timedelta
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from traceback import walk_tb
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, NamedTuple
 
-from jinja2 import (
-    BaseLoader,
-    ChoiceLoader,
-    Environment,
-    FileSystemLoader,
-    StrictUndefined,
-    Template,
-    TemplateError,
-    TemplateNotFound,
-    TemplateSyntaxError,
-    nodes,
-    select_autoescape,
-)
-from jinja2.meta import find_undeclared_variables
-
-from lifecycle_jobs.data import data_folder
-from lifecycle_jobs.errors import LifecycleError
-from lifecycle_jobs.mail.advice import next_step, replaceable, tried_again
 from lifecycle_jobs.mail.contents import LOCALES, MESSAGE_KINDS, Content, Locale, MessageKind
-from lifecycle_jobs.mail.formats import day_text, money_text
-from lifecycle_jobs.mail.inline import StyleError, StyleInliner
 from lifecycle_jobs.mail.samples import SAMPLES
-from lifecycle_jobs.mail.words import Words, WordsError, read_words
+from lifecycle_jobs.mail.template_files import PART_FILES, Part, Problem, RenderError, TemplateFiles, one_line
 
-Part = Literal["subject", "text", "html"]
-"""The three parts of a message."""
-
-PART_FILES: Final[dict[Part, str]] = {"subject": "subject.txt", "text": "body.txt", "html": "body.html"}
+__all__ = ["CONTEXT", "PART_FILES", "Part", "Problem", "RenderError", "Rendered", "Renderer", "one_line"]
 
 CONTEXT: Final = frozenset({"holder", "sender", "links", "lines", "first", "many", "written_on"})
 """What a template may use: fields of `Content`, ``first`` (of the lines), ``many`` (there are more lines)."""
-
-_STYLE_SHEET: Final = "_base/style.css"
-_WORDS: Final = "_base/{locale}/words.toml"
-_SUFFIXES: Final = frozenset({".txt", ".html", ".css", ".toml"})
-_TEXT_WIDTH: Final = 76
-_HANG: Final = re.compile(r"\s*(?:- )?")
-# Turning the reading direction of what follows would let a name disguise the rest of a line.
-_DIRECTION: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class Rendered(NamedTuple):
@@ -65,44 +27,11 @@ class Rendered(NamedTuple):
     html: str
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with a template.
-
-    ``file`` is its path below the templates folder, ``line`` counts from 1 and is ``None`` where unknown.
-    """
-
-    file: str
-    line: int | None
-    reason: str
-
-    def __str__(self) -> str:
-        """The problem as one line for people: ``file:line: reason``."""
-        return f"{self.file}:{self.line}: {self.reason}" if self.line else f"{self.file}: {self.reason}"
-
-
-class RenderError(LifecycleError):
-    """A message that could not be put into words. ``problem`` names the file and, where known, the line."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(str(problem))
-        self.problem = problem
-
-
 class Renderer:
-    """The templates: those shipped, and those that the operator puts in place of them.
-
-    A file in ``overrides`` replaces the shipped one of the same path; all others stay.
-    """
+    """The templates of the messages to holders: those shipped, and those that the operator puts in place of them."""
 
     def __init__(self, overrides: Path | None = None, *, shipped: Path | None = None) -> None:
-        self._overrides = overrides
-        folders = [shipped if shipped is not None else data_folder("templates")]
-        if overrides is not None:
-            folders.insert(0, overrides)
-        self._loader = _StyledLoader(ChoiceLoader([FileSystemLoader(folder) for folder in folders]))
-        self._environments: dict[Locale, Environment] = {}
-        self._templates: dict[tuple[MessageKind, Locale], dict[Part, Template]] = {}
+        self.files = TemplateFiles(overrides, shipped=shipped)
 
     def render(self, content: Content, locale: Locale) -> Rendered:
         """The message in the holder's language. Raises `RenderError`: others may still be rendered."""
@@ -124,129 +53,14 @@ class Renderer:
         """
         problems: dict[Problem, None] = {}
         for kind in MESSAGE_KINDS:
+            samples = [_context(sample) for sample in SAMPLES[kind]]
             for locale in LOCALES:
-                for part in get_args(Part):
-                    for problem in self._problems(kind, locale, part):
-                        problems[problem] = None
-        return [*problems, *self._unused()]
-
-    def _problems(self, kind: MessageKind, locale: Locale, part: Part) -> list[Problem]:
-        path = f"{kind}/{locale}/{PART_FILES[part]}"
-        try:
-            environment = self._environment(locale)
-            source, _, _ = self._loader.get_source(environment, path)
-            # A branch that no sample takes is not rendered here, but its names can be read.
-            unknown = _unknown_names(environment.parse(source, path))
-            if unknown:
-                reason = f"a template cannot use {', '.join(unknown)}: it knows {', '.join(sorted(CONTEXT))}"
-                return [Problem(path, None, reason)]
-            for sample in SAMPLES[kind]:
-                if not self._part(sample, locale, part).strip():
-                    return [Problem(path, None, "renders to nothing")]
-        except RenderError as error:
-            return [error.problem]
-        except TemplateError as error:
-            return [_problem(error, path)]
-        return []
-
-    def _unused(self) -> list[Problem]:
-        if self._overrides is None:
-            return []
-        files = (file for file in self._overrides.rglob("*") if file.suffix in _SUFFIXES)
-        paths = sorted(file.relative_to(self._overrides).as_posix() for file in files)
-        return [Problem(path, None, "no message uses this file") for path in paths if path not in self._loader.used]
+                for problem in self.files.problems(kind, locale, CONTEXT, samples):
+                    problems[problem] = None
+        return [*problems, *self.files.unused()]
 
     def _part(self, content: Content, locale: Locale, part: Part) -> str:
-        path = f"{content.kind}/{locale}/{PART_FILES[part]}"
-        try:
-            text = self._template(content.kind, locale, part).render(_context(content))
-        except RenderError:
-            raise
-        except Exception as error:
-            # Whatever a template trips over parks one message; it must not stop the others (SPEC §4).
-            raise RenderError(_problem(error, path)) from error
-        if part == "subject":
-            return one_line(text)
-        return text if part == "html" else _tidy(text)
-
-    def _template(self, kind: MessageKind, locale: Locale, part: Part) -> Template:
-        parts = self._templates.setdefault((kind, locale), {})
-        if part not in parts:
-            parts[part] = self._environment(locale).get_template(f"{kind}/{locale}/{PART_FILES[part]}")
-        return parts[part]
-
-    def _environment(self, locale: Locale) -> Environment:
-        if locale not in self._environments:
-            environment = Environment(
-                loader=self._loader,
-                autoescape=select_autoescape(enabled_extensions=("html",), default=False),
-                undefined=StrictUndefined,
-                trim_blocks=True,
-                lstrip_blocks=True,
-                auto_reload=False,
-                cache_size=-1,
-            )
-            path = _WORDS.format(locale=locale)
-            try:
-                source, _, _ = self._loader.get_source(environment, path)
-                words = read_words(source)
-            except (TemplateError, WordsError) as error:
-                raise RenderError(_problem(error, path)) from error
-            environment.filters.update(_filters(words, locale))
-            self._environments[locale] = environment
-        return self._environments[locale]
-
-
-class _StyledLoader(BaseLoader):
-    """Loads a template; an HTML one with the style sheet written into its tags."""
-
-    def __init__(self, files: ChoiceLoader) -> None:
-        self._files = files
-        self._inliner: StyleInliner | None = None
-        self.used: set[str] = set()
-
-    def get_source(self, environment: Environment, template: str) -> tuple[str, str | None, Callable[[], bool] | None]:
-        source, file, fresh = self._read(environment, template)
-        if template.endswith(".html"):
-            try:
-                source = self._styles(environment).apply(source)
-            except StyleError as error:
-                raise TemplateSyntaxError(str(error), 1, template, file) from error
-        return source, file, fresh
-
-    def _read(self, environment: Environment, template: str) -> tuple[str, str | None, Callable[[], bool] | None]:
-        self.used.add(template)
-        try:
-            return self._files.get_source(environment, template)
-        except UnicodeDecodeError as error:
-            raise TemplateSyntaxError(f"is not UTF-8: {error}", 1, template) from error
-
-    def _styles(self, environment: Environment) -> StyleInliner:
-        if self._inliner is None:
-            css, file, _ = self._read(environment, _STYLE_SHEET)
-            try:
-                self._inliner = StyleInliner(css)
-            except StyleError as error:
-                raise TemplateSyntaxError(str(error), 1, _STYLE_SHEET, file) from error
-        return self._inliner
-
-
-def one_line(text: str) -> str:
-    """The text on one line: any white space becomes one blank, control and direction characters go."""
-    line = " ".join(text.split())
-    if line.isascii() and line.isprintable():
-        return line
-    return "".join(c for c in line if unicodedata.category(c) != "Cc" and c not in _DIRECTION)
-
-
-def _unknown_names(tree: nodes.Template) -> list[str]:
-    # Blocks see what their template imports or sets at its top, which Jinja's own search does not know.
-    given = {name.name for name in tree.find_all(nodes.Name) if name.ctx == "store"}
-    for imported in tree.find_all(nodes.FromImport):
-        given.update(name if isinstance(name, str) else name[1] for name in imported.names)
-    given.update(node.target for node in tree.find_all(nodes.Import))
-    given.update(macro.name for macro in tree.find_all(nodes.Macro))
-    return sorted(find_undeclared_variables(tree) - CONTEXT - given)
+        return self.files.fill_in(content.kind, locale, part, _context(content))
 
 
 def _context(content: Content) -> dict[str, object]:
@@ -260,75 +74,3 @@ def _context(content: Content) -> dict[str, object]:
         "many": len(content.lines) > 1,
         "written_on": content.written_on,
     }
-
-
-def _filters(words: Words, locale: Locale) -> dict[str, Callable[..., object]]:
-    return {
-        "day": lambda day, article="": day_text(day, locale, article),
-        "money": partial(money_text, locale=locale),
-        "before": _before,
-        "days": partial(words.count, "days"),
-        "years": partial(words.count, "years"),
-        "boxes": partial(words.count, "boxes"),
-        "addons": partial(words.count, "addons"),
-        "in_days": words.in_days,
-        "addon": words.addon,
-        "method": words.method,
-        "reason": words.reason,
-        "what_helps": words.what_helps,
-        "tried_again": tried_again,
-        "replaceable": replaceable,
-        "next_step": next_step,
-    }
-
-
-def _before(day: date, days: int) -> date:
-    return day - timedelta(days=days)
-
-
-def _tidy(text: str) -> str:
-    """A text part as it is read: wrapped, at most one blank line in a row, no blanks at line ends."""
-    lines = (line if len(line) <= _TEXT_WIDTH else _wrap(line) for line in map(str.rstrip, text.split("\n")))
-    tidy = "\n".join(lines)
-    while "\n\n\n" in tidy:
-        tidy = tidy.replace("\n\n\n", "\n\n")
-    return tidy.strip("\n") + "\n"
-
-
-def _wrap(line: str) -> str:
-    """A long line broken at blanks; lines after the first hang below its indent. Links stay whole.
-
-    Faster than ``textwrap``, which also breaks at hyphens, and addresses have those.
-    """
-    start = _HANG.match(line)
-    indent = " " * (start.end() if start else 0)
-    out: list[str] = []
-    while len(line) > _TEXT_WIDTH:
-        cut = line.rfind(" ", len(indent), _TEXT_WIDTH + 1)
-        if cut <= len(indent):
-            cut = line.find(" ", _TEXT_WIDTH)
-        if cut < 0:
-            break
-        out.append(line[:cut])
-        line = indent + line[cut + 1 :]
-    out.append(line)
-    return "\n".join(out)
-
-
-def _problem(error: Exception, path: str) -> Problem:
-    """Where an error arose: Jinja knows for errors of syntax, the innermost template on the way for others."""
-    if isinstance(error, TemplateNotFound):
-        return Problem(str(error.name or path), None, "this file is missing")
-    if isinstance(error, TemplateSyntaxError):
-        return Problem(error.name or path, error.lineno, error.message or "syntax error")
-    line = None
-    for frame, number in walk_tb(error.__traceback__):
-        if frame.f_code.co_filename.endswith(tuple(_SUFFIXES)):
-            path, line = _template_name(frame.f_code.co_filename), number
-    return Problem(path, line, str(error) or type(error).__name__)
-
-
-def _template_name(file: str) -> str:
-    parts = Path(file).parts
-    below = parts.index("_base") if "_base" in parts else len(parts) - 3
-    return "/".join(parts[below:])

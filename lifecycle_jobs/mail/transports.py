@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from types import TracebackType
@@ -36,10 +37,14 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class TemporaryFailure:
-    """Not now. `unavailable`: not for any other message either, so there is no point in going on."""
+    """Not now. `unavailable`: not for any other message either, so there is no point in going on.
+
+    `attempted` is false where the other side was not even asked about this message: there was no way to it.
+    """
 
     response: str
     unavailable: bool = False
+    attempted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,20 @@ class PermanentFailure:
     response: str
 
 
-Outcome: TypeAlias = Accepted | TemporaryFailure | PermanentFailure
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Nothing was handed over, because it was not to be any more."""
+
+
+Outcome: TypeAlias = Accepted | TemporaryFailure | PermanentFailure | Withheld
+
+MayHandOver: TypeAlias = Callable[[], bool]
+"""Asked at the last moment before a message is handed over; may wait. False: leave it."""
+
+
+def at_once() -> bool:
+    """Nothing has to be waited for."""
+    return True
 
 
 class Transport(Protocol):
@@ -62,8 +80,8 @@ class Transport(Protocol):
         If so, results may be recorded a batch at a time; if not, each before the next message is handed over.
         """
 
-    def send(self, envelope: Outgoing) -> Outcome:
-        """Hand one message over."""
+    def send(self, envelope: Outgoing, may_hand_over: MayHandOver = at_once) -> Outcome:
+        """Hand one message over, unless `may_hand_over` says no when nothing has reached the other side yet."""
 
     def __enter__(self) -> Self: ...
 
@@ -77,10 +95,10 @@ class Nowhere:
 
     repeatable = True
 
-    def send(self, envelope: Outgoing) -> Outcome:
+    def send(self, envelope: Outgoing, may_hand_over: MayHandOver = at_once) -> Outcome:
         """Pretend."""
         del envelope
-        return Accepted("rehearsed")
+        return Accepted("rehearsed") if may_hand_over() else Withheld()
 
     def __enter__(self) -> Self:
         return self

@@ -19,6 +19,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from lifecycle_jobs.pace import Pace
 from lifecycle_jobs.payments.gateway import NotAttempted
 
 Subject = TypeVar("Subject")
@@ -29,7 +30,7 @@ _AHEAD = 2
 """For every so many calls in flight one more is prepared, so that no line to the gateway is idle while the database
 writes. It waits for a fraction of a call's time, and for that long its last look at the box is old."""
 
-_GATHER = 0.02
+_GATHER = 0.05
 _FEW = 4
 """Where many calls are in flight and few have ended, the next are waited for, so many seconds: a transaction for each
 would cost more than that."""
@@ -64,12 +65,16 @@ class Ended(Generic[Subject, Outcome]):
 
 
 class Calls(Generic[Subject, Outcome]):
-    """The calls that one thread has in flight. On leaving the block no new try begins; what is under way ends."""
+    """The calls that one thread has in flight. On leaving the block no new try begins; what is under way ends.
 
-    def __init__(self, limits: Limits) -> None:
+    `may_begin` is asked in the thread of each call right before each try: false, and it is as if work was stopped.
+    """
+
+    def __init__(self, limits: Limits, may_begin: Callable[[], bool]) -> None:
         self.in_flight = 0
         self._limits = limits
-        self._pace = _Pace(limits.per_second)
+        self._may_begin = may_begin
+        self._pace = Pace(limits.per_second)
         self._ended: SimpleQueue[Ended[Subject, Outcome]] = SimpleQueue()
         self._stopped = threading.Event()
         self._pool = ThreadPoolExecutor(limits.concurrency, "gateway") if limits.parallel else None
@@ -138,13 +143,13 @@ class Calls(Generic[Subject, Outcome]):
     def _tried(
         self, subject: Subject, call: Callable[[], Outcome], still_wanted: Callable[[], bool]
     ) -> Ended[Subject, Outcome]:
-        if self._stopped.is_set():
+        if self._stopped.is_set() or not self._may_begin():
             return Ended(subject, None, begun=False)
         for pause in self._limits.back_off:
             outcome = call()
             if not isinstance(outcome, NotAttempted) or not _worth_waiting(outcome):
                 return Ended(subject, outcome)
-            if not self._waited(max(pause, _asked_to_wait(outcome))):
+            if not self._waited(max(pause, _asked_to_wait(outcome))) or not self._may_begin():
                 return Ended(subject, None)
             if not still_wanted():
                 return Ended(subject, None, withdrawn=True)
@@ -164,33 +169,3 @@ def _worth_waiting(refused: NotAttempted) -> bool:
 
 def _asked_to_wait(refused: NotAttempted) -> float:
     return 0 if refused.retry_after is None else refused.retry_after.total_seconds()
-
-
-class _Pace:
-    """So many a second, evenly: what was not used is not saved up for longer than a tenth of a second."""
-
-    def __init__(self, per_second: int) -> None:
-        self._per_second = per_second
-        self._most = max(1.0, per_second / 10)
-        self._free = self._most
-        self._at = time.monotonic()
-        self._alone = threading.Lock()
-
-    def take(self, most: int) -> int:
-        """As many as may begin now, up to `most`."""
-        with self._alone:
-            now = time.monotonic()
-            self._free = min(self._most, self._free + (now - self._at) * self._per_second)
-            self._at = now
-            taken = max(0, min(most, int(self._free)))
-            self._free -= taken
-            return taken
-
-    def give_back(self, number: int) -> None:
-        """Of those taken, so many did not begin."""
-        with self._alone:
-            self._free += number
-
-    def next_in(self) -> float:
-        """Seconds until another one may begin, about."""
-        return 1 / self._per_second

@@ -17,6 +17,11 @@ do not lag. A charge whose call ended without an answer (`unknown`) is never pre
 Alternative: hold every interrupted charge until tomorrow's look-up. Safer by one argument, that a gateway might break
 its promise about keys; but then a kill on the last day of the term would suspend a holder who can pay.
 
+Where days lie between the last completed run and this one, the database may be an older one, restored from a backup,
+and have forgotten charges of those days; their slots, and so their keys, are others than today's. Then the gateway is
+first asked about each of them: a payment that it knows of is recorded as this charge's and nothing is charged.
+Alternative: refuse every catch-up until a person has looked. After a night of downtime nobody would want that.
+
 Many calls are in flight at a time, but one thread does all the writing, in batches: as many intents as there is room
 for calls, all answers that have come in. Alternative: let each thread do its own box from end to end. Simpler to
 read, but on SQLite the threads would only wait for each other, and on both a commit for each step of each box costs
@@ -27,6 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from functools import partial
 from typing import Any, Protocol
 
@@ -41,17 +47,20 @@ from lifecycle_jobs.payments.calls import Calls, Ended, Limits
 from lifecycle_jobs.payments.gateway import (
     ChargeOutcome,
     ChargeRequest,
+    Declined,
     Gateway,
     LookUpOutcome,
     NeverSeen,
     NoAnswer,
     NotAttempted,
+    Succeeded,
     Unknown,
 )
-from lifecycle_jobs.payments.intents import Terms, requests_of, take_back, write_down
+from lifecycle_jobs.payments.intents import Presentation, Terms, presentation_of, requests_of, take_back, write_down
 from lifecycle_jobs.payments.outcomes import Result, settle_all
 from lifecycle_jobs.policy import Catalog
 
+_AT_ONCE = timedelta(0)
 _BATCH = 200
 _PATIENCE = 0.1
 """Seconds after which a wait for answers looks whether the run is to stop."""
@@ -97,18 +106,20 @@ class Collector:
     """Collects renewal orders for one job of one run, through one gateway.
 
     `still_wanted` selects the box of a charge by the charge's id, only while that charge is wanted. `tick` is called
-    now and then while answers are waited for; it may raise RunStopped.
+    now and then while answers are waited for; it may raise RunStopped. `may_begin` is asked before each single call.
     """
 
     store: Store
     catalog: Catalog
     gateway: Gateway
     origin: Origin
+    since: date
     key_prefix: str
     max_amount_cents: int
     limits: Limits
     still_wanted: Callable[[int], Select[Any]]
     tick: Callable[[], None]
+    may_begin: Callable[[], bool]
 
     def collect(
         self,
@@ -150,9 +161,9 @@ class Collector:
                 charge_id = waiting.pop()
                 with self.store.write() as connection:
                     wanted = self._wanted(connection, charge_id)
-                    request = requests_of(connection, [charge_id])[charge_id]
+                    presentation = presentation_of(connection, self.catalog, charge_id)
                 if wanted:
-                    self._start(calls, _Call(charge_id, charge_id), request)
+                    self._start(calls, _Call(charge_id, charge_id), presentation)
                 else:
                     note(charge_id, "changed_meanwhile")
             return not waiting
@@ -189,13 +200,13 @@ class Collector:
 
     @property
     def _terms(self) -> Terms:
-        return Terms(self.catalog, self.origin, self.key_prefix, self.max_amount_cents)
+        return Terms(self.catalog, self.origin, self.since, self.key_prefix, self.max_amount_cents)
 
     def _call(
         self, begin: Callable[[_Calls], bool], judge: Callable[[_Answers], ChargeOutcome | None], note: Note
     ) -> None:
         """Begin calls as there is room and settle them as they end, until `begin` has nothing left."""
-        with _Calls(self.limits) as calls:
+        with _Calls(self.limits, self.may_begin) as calls:
             try:
                 nothing_left = begin(calls)
                 while calls.in_flight or not nothing_left:
@@ -219,14 +230,16 @@ class Collector:
             with self.store.write() as connection:
                 begun = write_down(connection, self._terms, look, some, called=called)
             for intent in begun.intents:
-                self._start(calls, _Call(intent.charge_id, intent.box_id, fresh=True), intent.request)
+                self._start(calls, _Call(intent.charge_id, intent.box_id, fresh=True), intent.presentation)
             results.update(begun.results)
 
         in_halves(box_ids, begin, lambda box_id, error: results.update({box_id: error}))
         return results
 
-    def _start(self, calls: _Calls, call: _Call, request: ChargeRequest) -> None:
-        calls.begin(call, partial(_charge, self.gateway, request), partial(self._still_wanted, call.charge_id))
+    def _start(self, calls: _Calls, call: _Call, presentation: Presentation) -> None:
+        if self.store.rehearsing:  # nothing is charged, so nobody need be asked
+            presentation = Presentation(presentation.request)
+        calls.begin(call, partial(_charge, self.gateway, presentation), partial(self._still_wanted, call.charge_id))
 
     def _still_wanted(self, charge_id: int) -> bool:
         with self.store.read() as connection:
@@ -301,8 +314,26 @@ def _look_up(gateway: Gateway, request: ChargeRequest) -> LookUpOutcome:
         return NoAnswer(f"the gateway's client failed: {type(error).__name__}")
 
 
-def _charge(gateway: Gateway, request: ChargeRequest) -> ChargeOutcome:
+def _charge(gateway: Gateway, presentation: Presentation) -> ChargeOutcome:
+    known = _known_already(gateway, presentation.forgotten)
+    if known is not None:
+        return known
     try:
-        return gateway.charge(request)
+        return gateway.charge(presentation.request)
     except Exception as error:  # noqa: BLE001 -- a gateway must not raise; if it does, the money may have moved
         return Unknown(f"the gateway's client failed: {type(error).__name__}")
+
+
+def _known_already(gateway: Gateway, forgotten: Sequence[ChargeRequest]) -> ChargeOutcome | None:
+    """What the gateway knows of this renewal that this database has forgotten; none if it may be charged.
+
+    A payment that was made is this renewal's payment. A hard decline holds; after a soft one, and where nothing was
+    seen, the slot of today is charged. Where the gateway does not say, nothing is charged now.
+    """
+    for request in forgotten:
+        found = _look_up(gateway, request)
+        if isinstance(found, NoAnswer):
+            return NotAttempted(f"it could not be asked whether it was charged already: {found.why}", _AT_ONCE)
+        if isinstance(found, Succeeded) or (isinstance(found, Declined) and found.hard):
+            return found
+    return None

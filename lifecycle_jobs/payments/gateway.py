@@ -22,6 +22,8 @@ What it must keep, or somebody is charged twice:
 5. No call raises for what the service or the network does, waits longer than its time-outs, or logs a token or key.
 6. Calls come from several threads at once, unless `parallel` is False.
 
+`Checkable` is worth offering too: `lifecycle-jobs config check` asks it.
+
 Then let it run through `lifecycle_jobs.payments.conformance.GatewayConformance`, as the shipped gateways do. Keys are
 never used for two orders; a gateway that refuses a known key with other parameters must not say `NotAttempted`.
 """
@@ -30,7 +32,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,3 +152,11 @@ class Gateway(Protocol):
 
     def rehearse(self) -> Gateway:
         """A gateway for dry runs: moves nothing, writes nothing, and answers as far as that can be known."""
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """What a gateway may offer beside: to be tried before anything depends on it."""
+
+    def check(self) -> str | None:
+        """None if it answers and takes the key, otherwise why not. Moves nothing, changes nothing, does not raise."""

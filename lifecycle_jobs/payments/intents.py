@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, select
@@ -23,7 +23,7 @@ from lifecycle_jobs.payments.gateway import ChargeRequest, Declined, NotAttempte
 from lifecycle_jobs.payments.orders import Order, orders_of_terms
 from lifecycle_jobs.payments.outcomes import Result, settle_all
 from lifecycle_jobs.payments.renewals import Settled, apply_renewals
-from lifecycle_jobs.policy import Catalog, slot_date, slot_on
+from lifecycle_jobs.policy import Catalog, Policy, slot_date, slot_on
 
 NOTICE_DAYS = 30
 """Written notice before an automatic renewal, at the least (art. 65-bis of the Italian consumer code)."""
@@ -39,12 +39,29 @@ class AmountTooHigh(LifecycleError):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What orders are collected under."""
+    """What orders are collected under.
+
+    `since` is W (SPEC §1): of the days between it and the business date this database knows nothing.
+    """
 
     catalog: Catalog
     origin: Origin
+    since: date
     key_prefix: str
     max_amount_cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """What the gateway is asked to charge, and what it is asked before: whether it was not charged already.
+
+    If this is the database of an older day, restored from a backup, then the days since may have brought charges of
+    which it knows nothing: `forgotten` holds what they would have been asked under, one request for each slot in
+    those days and for a method replaced in it.
+    """
+
+    request: ChargeRequest
+    forgotten: Sequence[ChargeRequest] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +72,7 @@ class Intent:
     box_id: int
     order: Order
     method_kind: str
-    request: ChargeRequest
+    presentation: Presentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +130,17 @@ def requests_of(connection: Connection, charge_ids: Sequence[int]) -> dict[int, 
         .where(among(charges.c.id, charge_ids))
     )
     return {row.id: _request(row, row.address, row.order_number) for row in rows}
+
+
+def presentation_of(connection: Connection, catalog: Catalog, charge_id: int) -> Presentation:
+    """A charge to be presented again: the same as the first time, with the same questions before."""
+    row = connection.execute(
+        select(charges, boxes.c.address, boxes.c.plan, orders.c.order_number)
+        .join(boxes, boxes.c.id == charges.c.box_id)
+        .join(orders, orders.c.id == charges.c.order_id)
+        .where(charges.c.id == charge_id)
+    ).one()
+    return _presentation(row, row.address, row.order_number, catalog.policy_of(row.plan))
 
 
 def _renew_without_charge(connection: Connection, terms: Terms, box: Row[Any], order: Order) -> None:
@@ -185,6 +213,7 @@ def _intend(
                 "attempted_on": on,
                 "attempted_at": clock.now(),
                 "called": called,
+                "unknown_since": terms.since if terms.since < on - timedelta(days=1) else None,
                 "without_notice": box.id not in noticed,
                 "gateway_customer_id": box.gateway_customer_id,
             }
@@ -192,9 +221,39 @@ def _intend(
     rows = connection.execute(insert(charges).returning(*charges.c), written)
     by_box = {row.box_id: row for row in rows}
     return [
-        Intent(by_box[box.id].id, box.id, order, box.method_kind, _request(by_box[box.id], box.address, order.number))
+        Intent(
+            by_box[box.id].id,
+            box.id,
+            order,
+            box.method_kind,
+            _presentation(by_box[box.id], box.address, order.number, terms.catalog.policy_of(box.plan)),
+        )
         for box, order in due
     ]
+
+
+def _presentation(charge: Row[Any], box_address: str, order_number: str, policy: Policy) -> Presentation:
+    request = _request(charge, box_address, order_number)
+    if charge.unknown_since is None:
+        return Presentation(request)
+    began = datetime.combine(charge.unknown_since, time(), UTC)
+    missed = [
+        slot
+        for slot in policy.charge_slots
+        if charge.unknown_since < slot_date(charge.term_expires_on, slot) < charge.attempted_on
+    ]
+    return Presentation(
+        request,
+        [
+            replace(request, idempotency_key=_key_of_slot(request.idempotency_key, slot, attempt), asked_at=began)
+            for slot in missed
+            for attempt in (1, 2)
+        ],
+    )
+
+
+def _key_of_slot(key: str, slot: int, attempt: int) -> str:
+    return "-".join((key.rsplit("-", 2)[0], str(slot), str(attempt)))
 
 
 def _request(charge: Row[Any], box_address: str, order_number: str) -> ChargeRequest:
@@ -238,6 +297,7 @@ def _noticed(connection: Connection, box_ids: Sequence[int], on: date) -> set[in
                 among(boxes.c.id, box_ids),
                 events.c.kind == "box.renewal_notice",
                 ~message_events.c.moot,
+                ~messages.c.redirected,
                 messages.c.accepted_on <= on - timedelta(days=NOTICE_DAYS),
             )
         )

@@ -7,6 +7,7 @@ writes there before it answers.
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -100,6 +101,20 @@ class SandboxGateway:
                 return _refund(turn, request)
         except OSError as error:
             return NotAttempted(f"the sandbox journal cannot be used: {error.strerror}")
+
+    def check(self) -> str | None:
+        """Whether the journal can be written to, or could be made."""
+        file = self._journal.path
+        try:
+            if file.exists():
+                with self._journal.turn():
+                    return None
+        except OSError as error:
+            return f"the sandbox journal cannot be used: {error.strerror}"
+        there = next(folder for folder in file.absolute().parents if folder.exists())
+        if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+            return None
+        return f"the sandbox journal cannot be made in {there}"
 
     def rehearse(self) -> Gateway:
         """A gateway for dry runs: answers the same, also about what is already booked, and writes nothing."""

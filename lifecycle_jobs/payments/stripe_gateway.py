@@ -49,7 +49,8 @@ MEMORY = timedelta(hours=24)
 _CLOCKS_APART = timedelta(hours=1)
 _PAGE = 100
 _NOT_FOUND = 404
-_KEY = "lifecycle_key"
+KEY = "lifecycle_key"
+"""Under which a payment carries our key in its metadata."""
 
 
 class StripeGateway:
@@ -92,6 +93,14 @@ class StripeGateway:
         except Exception as error:  # noqa: BLE001 -- the protocol: no call raises
             return answers.trouble(error)
 
+    def check(self) -> str | None:
+        """Ask for any one payment: the very right that every look-up needs."""
+        try:
+            self._api.payment_intents.list({"limit": 1})
+        except Exception as error:  # noqa: BLE001 -- the protocol: no call raises
+            return answers.trouble(error).why
+        return None
+
     def rehearse(self) -> Gateway:
         """A gateway for dry runs that calls nobody."""
         return StripeRehearsal(self.lag)
@@ -119,7 +128,7 @@ class StripeGateway:
             "metadata": {
                 "order": request.order_number,
                 "box": request.box_address,
-                _KEY: request.idempotency_key,
+                KEY: request.idempotency_key,
             },
         }
         if request.gateway_customer_id:
@@ -220,7 +229,7 @@ class StripeGateway:
 
     def _search(self, request: ChargeRequest) -> Iterator[stripe.PaymentIntent]:
         quoted = request.idempotency_key.replace("\\", "\\\\").replace("'", "\\'")
-        query = f"metadata['{_KEY}']:'{quoted}'"
+        query = f"metadata['{KEY}']:'{quoted}'"
         return self._api.payment_intents.search({"query": query, "limit": _PAGE}).auto_paging_iter()
 
     def _refund(self, request: RefundRequest) -> RefundOutcome:
@@ -340,4 +349,4 @@ def _with_key(request: ChargeRequest, intents: Iterator[stripe.PaymentIntent]) -
 
 
 def _key_of(intent: stripe.PaymentIntent) -> object:
-    return getattr(intent.metadata, _KEY, None)
+    return getattr(intent.metadata, KEY, None)

@@ -7,7 +7,7 @@ what differs), the secrets folder, the environment.
 from __future__ import annotations
 
 from lifecycle_jobs.settings.gateway import GatewaySettings
-from lifecycle_jobs.settings.layers import load_settings
+from lifecycle_jobs.settings.layers import Loaded, load_settings, load_with_origins
 from lifecycle_jobs.settings.model import Settings
 from lifecycle_jobs.settings.sections import (
     BusinessSettings,
@@ -17,11 +17,15 @@ from lifecycle_jobs.settings.sections import (
     LinksSettings,
     LogSettings,
     MailSettings,
+    MonitoringSettings,
     PlanSettings,
     PolicySettings,
     ProviderSettings,
+    ReportSettings,
     SandboxSettings,
+    ScheduleSettings,
     TemplatesSettings,
+    WebhooksSettings,
 )
 
 __all__ = [
@@ -31,13 +35,19 @@ __all__ = [
     "GatewaySettings",
     "LeaseSettings",
     "LinksSettings",
+    "Loaded",
     "LogSettings",
     "MailSettings",
+    "MonitoringSettings",
     "PlanSettings",
     "PolicySettings",
     "ProviderSettings",
+    "ReportSettings",
     "SandboxSettings",
+    "ScheduleSettings",
     "Settings",
     "TemplatesSettings",
+    "WebhooksSettings",
     "load_settings",
+    "load_with_origins",
 ]

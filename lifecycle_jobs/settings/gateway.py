@@ -46,6 +46,7 @@ class GatewaySettings(Section):
     resend_within: Annotated[Positive, Field(lt=24)]
     report_unresolved_after: Positive
     api_key: SecretStr
+    webhook_secret: SecretStr
     api_base: Text
     connect_timeout: Annotated[Positive, Field(le=60)]
     read_timeout: Annotated[Positive, Field(lt=25)]
@@ -60,6 +61,8 @@ class GatewaySettings(Section):
             yield Wrong(("key_prefix",), "must be 1 to 40 letters, digits, dots, dashes or underscores")
         if self.max_amount < 1:
             yield Wrong(("max_amount",), "must be more than zero: nothing could be charged")
+        if self.webhook_secret and not self.webhook_secret.get_secret_value().startswith("whsec_"):
+            yield Wrong(("webhook_secret",), "must begin with whsec_, as Stripe shows it for the endpoint")
         if any(pause < 1 or pause > _LONGEST_PAUSE for pause in self.back_off):
             yield Wrong(("back_off",), f"every pause must be 1 to {_LONGEST_PAUSE} seconds")
         if self.kind == "stripe":

@@ -33,6 +33,14 @@ SECRETS_VARIABLE = PREFIX + "SECRETS_DIR"
 # The same cut as SQLAlchemy's: a password may hold "/" and "#", at which a general URL parser would end.
 _PASSWORD_IN_URL = re.compile(r"^[\w+]+://[^:/]*:[^@]+@|[?&](ssl)?password=", re.IGNORECASE)
 
+_SECRETS = (
+    ("mail", "password"),
+    ("mail", "dkim_private_key"),
+    ("gateway", "api_key"),
+    ("gateway", "webhook_secret"),
+    ("webhooks", "secret"),
+)
+
 _OUR_WORDS = {
     "missing": "is missing",
     "extra_forbidden": "unknown key",
@@ -66,13 +74,33 @@ class _Problem:
         return f"{self.key}: {self.what} ({self.origin})" if self.origin else f"{self.key}: {self.what}"
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings in force, and the file or variable that each of them comes from."""
+
+    settings: Settings
+    chosen_file: Path | None
+    secrets_folder: Path | None
+    _origins: _Origins
+
+    def origin(self, *path: str) -> str:
+        """Where the value of a key was given: `default`, a file, or a variable of the environment."""
+        found = _origin_of(path, self._origins)
+        return "default" if found == str(_shipped()) else found
+
+
 def load_settings(config: Path | None = None) -> Settings:
     """The settings in force, or a ConfigurationError that lists everything wrong with them.
 
     `config` is the chosen file; without it the file that LIFECYCLE_CONFIG names, if any.
     """
+    return load_with_origins(config).settings
+
+
+def load_with_origins(config: Path | None = None) -> Loaded:
+    """The same, with where each value comes from."""
     problems: list[_Problem] = []
-    shipped = data_folder("config") / "lifecycle.toml"
+    shipped = _shipped()
     tables = _read(shipped, str(shipped), problems)
     origins: _Origins = {}
     _note_origins(tables, str(shipped), origins)
@@ -103,7 +131,11 @@ def load_settings(config: Path | None = None) -> Settings:
     if problems:
         lines = "\n".join(f"  {problem}" for problem in sorted(problems, key=str))
         raise ConfigurationError(f"The configuration cannot be used:\n{lines}")
-    return settings
+    return Loaded(settings, chosen_file, secrets_folder, origins)
+
+
+def _shipped() -> Path:
+    return data_folder("config") / "lifecycle.toml"
 
 
 def _chosen_file(config: Path | None, problems: list[_Problem]) -> tuple[Path | None, str]:
@@ -136,7 +168,7 @@ def _read(path: Path, named_by: str, problems: list[_Problem]) -> _Table:
 def _unfit_for_a_file(table: _Table, origin: str) -> Iterator[_Problem]:
     """Secrets, overridden or not: files of settings are copied, mailed and committed."""
     database = table.get("database")
-    for section, key in (("mail", "password"), ("gateway", "api_key")):
+    for section, key in _SECRETS:
         written = table.get(section)
         if isinstance(written, dict) and written.get(key):
             yield _secret(f"{section}.{key}", "a secret", origin)

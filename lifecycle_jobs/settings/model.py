@@ -26,11 +26,15 @@ from lifecycle_jobs.settings.sections import (
     LinksSettings,
     LogSettings,
     MailSettings,
+    MonitoringSettings,
     PlanSettings,
     PolicySettings,
     ProviderSettings,
+    ReportSettings,
     SandboxSettings,
+    ScheduleSettings,
     TemplatesSettings,
+    WebhooksSettings,
     policy_contradictions,
 )
 from lifecycle_jobs.settings.values import Wrong, refuse
@@ -59,12 +63,16 @@ class Settings(BaseSettings):
 
     provider: ProviderSettings
     business: BusinessSettings
+    schedule: ScheduleSettings
     database: DatabaseSettings
     policy: PolicySettings
     deletion: DeletionSettings
     gateway: GatewaySettings
     sandbox: SandboxSettings
     mail: MailSettings
+    webhooks: WebhooksSettings
+    monitoring: MonitoringSettings
+    report: ReportSettings
     links: LinksSettings
     templates: TemplatesSettings
     lease: LeaseSettings

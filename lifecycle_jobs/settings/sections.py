@@ -5,11 +5,13 @@ Nothing but a plan's own policy has a default here: the shipped file is the one 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, SecretStr
@@ -42,6 +44,20 @@ _LONGEST_LATE_CHARGE_DAYS = 364
 
 _NOTICE_BEFORE_CHARGE_DAYS = 30
 """Art. 65-bis of the Italian consumer code: written notice at least so long before an automatic renewal."""
+
+_TREACHEROUS_HOUR = 2
+
+_LONGEST_BACK_OFF = 86_400
+
+_LONGEST_RETRY = 1_440
+"""Minutes; a message that waits for more than a day might as well be written by hand."""
+
+_WEBHOOK_SECRET = re.compile(r"whsec_(?:[A-Za-z0-9+/]{4}){8,21}(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{2,3}={0,2})?")
+"""https://www.standardwebhooks.com: 24 to 64 random bytes in base64."""
+
+_LISTEN = re.compile(r"(?:\[[0-9a-f:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
+
+_HIGHEST_PORT = 65_535
 
 _DATABASES = frozenset({"sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg"})
 
@@ -200,6 +216,22 @@ class SandboxSettings(Section):
             yield Wrong(("journal",), "must name a file")
 
 
+class ScheduleSettings(Section):
+    """When the daemon wakes, and how often it looks (seconds)."""
+
+    hour: Annotated[Count, Field(le=23)]
+    check_every: Annotated[Positive, Field(le=3600)]
+    deliver_every: Annotated[Positive, Field(le=3600)]
+    reconcile_every: Annotated[Positive, Field(le=86400)]
+
+    def contradictions(self) -> Iterator[Wrong]:
+        """The hour that daylight saving skips in spring and repeats in autumn."""
+        if self.hour == _TREACHEROUS_HOUR:
+            yield Wrong(
+                ("hour",), "must not be 2: that hour comes twice on one day of the year, and not at all on another"
+            )
+
+
 class MailSettings(Section):
     """How messages leave (SPEC §4)."""
 
@@ -218,6 +250,14 @@ class MailSettings(Section):
     retry_after: WholeNumbers
     give_up_after: Positive
     batch_size: Positive
+    connections: Annotated[Positive, Field(le=64)]
+    messages_per_second: Annotated[Positive, Field(le=10_000)]
+    per_recipient_per_day: Positive
+    redirect_to: Line
+    list_id: Line
+    dkim_domain: Line
+    dkim_selector: Line
+    dkim_private_key: SecretStr
 
     def contradictions(self) -> Iterator[Wrong]:
         """A transport without what it needs, a password without its name or in the clear."""
@@ -233,8 +273,8 @@ class MailSettings(Section):
             yield Wrong(("password",), "has no username: give both or neither")
         if password and self.tls == "none" and self.host not in LOCAL_HOSTS:
             yield Wrong(("tls",), "none would send the password in the clear: use starttls or tls")
-        if not self.retry_after or min(self.retry_after) < 1:
-            yield Wrong(("retry_after",), "must be a list of at least one number, each 1 minute or more")
+        if not self.retry_after or not all(1 <= pause <= _LONGEST_RETRY for pause in self.retry_after):
+            yield Wrong(("retry_after",), f"must be a list of at least one number, each 1 to {_LONGEST_RETRY} minutes")
 
     def _addresses(self) -> Iterator[Wrong]:
         if self.sender:
@@ -243,8 +283,71 @@ class MailSettings(Section):
             yield Wrong(("sender",), "must not be empty with transport = smtp")
         if self.reply_to:
             yield from e_mail_address("reply_to", self.reply_to)
-        if not DOMAIN.fullmatch(self.message_id_domain):
-            yield Wrong(("message_id_domain",), "must be a domain name")
+        if self.redirect_to:
+            yield from e_mail_address("redirect_to", self.redirect_to)
+        for key in ("message_id_domain", "list_id", "dkim_domain"):
+            value = getattr(self, key)
+            if not DOMAIN.fullmatch(value) and (value or key == "message_id_domain"):
+                yield Wrong((key,), "must be a domain name")
+        signing = (self.dkim_domain, self.dkim_selector, self.dkim_private_key.get_secret_value())
+        if any(signing) and not all(signing):
+            yield Wrong(
+                ("dkim_domain",), "signing needs dkim_domain, dkim_selector and LIFECYCLE_MAIL__DKIM_PRIVATE_KEY"
+            )
+
+
+class WebhooksSettings(Section):
+    """Where the mail platform is told what happened. An empty `url`: nowhere. Seconds."""
+
+    url: Line
+    secret: SecretStr
+    concurrency: Annotated[Positive, Field(le=64)]
+    timeout: Annotated[Positive, Field(le=25)]
+    back_off: WholeNumbers
+
+    def contradictions(self) -> Iterator[Wrong]:
+        """An address that is none, or no secret to sign with."""
+        if self.url:
+            yield from _far_or_safe("url", self.url)
+            if not _WEBHOOK_SECRET.fullmatch(self.secret.get_secret_value()):
+                yield Wrong(("secret",), "must be whsec_ and base64: give LIFECYCLE_WEBHOOKS__SECRET")
+        if not self.back_off or not all(1 <= pause <= _LONGEST_BACK_OFF for pause in self.back_off):
+            yield Wrong(("back_off",), f"must be a list of at least one number, each 1 to {_LONGEST_BACK_OFF} seconds")
+
+
+class MonitoringSettings(Section):
+    """How the daemon is watched. Empty: not at all."""
+
+    listen: Line
+    heartbeat_url: Line
+
+    def contradictions(self) -> Iterator[Wrong]:
+        """An address that is none."""
+        if self.listen and not (
+            _LISTEN.fullmatch(self.listen) and 1 <= int(self.listen.rpartition(":")[2]) <= _HIGHEST_PORT
+        ):
+            yield Wrong(("listen",), "must be HOST:PORT such as 127.0.0.1:9464, or empty")
+        if self.heartbeat_url:
+            yield from web_address("heartbeat_url", self.heartbeat_url)
+
+
+class ReportSettings(Section):
+    """The daily report to the staff. An empty `to`: none."""
+
+    to: Line
+    locale: Literal["it", "en"]
+
+    def contradictions(self) -> Iterator[Wrong]:
+        """An address that is none."""
+        if self.to:
+            yield from e_mail_address("to", self.to)
+
+
+def _far_or_safe(key: str, value: str) -> Iterator[Wrong]:
+    yield from web_address(key, value)
+    parts = urlsplit(value)
+    if parts.scheme != "https" and parts.hostname not in LOCAL_HOSTS:
+        yield Wrong((key,), "must begin with https://: holders' addresses would travel in the clear")
 
 
 class LinksSettings(Section):

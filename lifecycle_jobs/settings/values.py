@@ -16,6 +16,7 @@ from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 _E_MAIL = re.compile(r"[^@\s<>,;:\"]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
@@ -74,6 +75,13 @@ WholeNumbers = Annotated[tuple[Whole, ...], BeforeValidator(_list)]
 """In the environment written as JSON: ``[90, 30]``."""
 Cents = Annotated[int, BeforeValidator(_cents)]
 """Whole cents here, decimal euros in files and environment."""
+
+
+def is_cents(field: FieldInfo) -> bool:
+    """Whether a field holds whole cents."""
+    return any(isinstance(how, BeforeValidator) and how.func is _cents for how in field.metadata)
+
+
 Line = Annotated[str, Field(max_length=500), BeforeValidator(_one_line)]
 Text = Annotated[str, Field(min_length=1, max_length=500), BeforeValidator(_one_line)]
 

@@ -64,7 +64,7 @@ def replay(url: str, on: date, folder: Path, chosen: Mapping[str, str] | None = 
     with output.open("w") as stdout, errors.open("w") as stderr:
         began = time.perf_counter()
         process = subprocess.Popen(command, env=environment, cwd=folder, stdout=stdout, stderr=stderr)
-        with _watching(process.pid) as peak:
+        with watching(process.pid) as peak:
             code = process.wait()
         seconds = time.perf_counter() - began
     if code != 0:
@@ -93,7 +93,8 @@ def _jobs(report: Mapping[str, Any]) -> Iterator[JobDone]:
 
 
 @contextmanager
-def _watching(pid: int) -> Iterator[list[int]]:
+def watching(pid: int) -> Iterator[list[int]]:
+    """Bytes that a process and its children have had resident at the most, sample by sample, while the block lasts."""
     peak = [0]
     over = threading.Event()
 

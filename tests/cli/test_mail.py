@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
+from lifecycle_jobs.db.session import open_store
+from lifecycle_jobs.db.tables import boxes, events
 from tests.cli.conftest import Type
+from tests.mail.office import queue_alerts
 
 
 def test_preview_writes_the_html_of_a_message_from_its_sample(lifecycle: Type) -> None:
@@ -53,3 +58,20 @@ def test_a_broken_override_is_named(lifecycle: Type, monkeypatch: pytest.MonkeyP
 def test_deliver_says_when_nothing_waits(lifecycle: Type) -> None:
     shown = lifecycle("deliver")
     assert (shown.code, shown.out) == (0, "No messages are waiting.\n")
+
+
+def test_deliver_says_what_became_of_the_messages(
+    lifecycle: Type, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(sqlite_url)
+    queue_alerts(store, "a@example.it", "a@example.it", "a@example.it", "nobody")
+    with store.write() as connection:
+        connection.execute(update(boxes).values(expires_on=date(2099, 3, 31)))
+        connection.execute(update(events).values(term_expires_on=date(2099, 3, 31)))
+    store.engine.dispose()
+    monkeypatch.setenv("LIFECYCLE_MAIL__PER_RECIPIENT_PER_DAY", "2")
+    monkeypatch.setenv("LIFECYCLE_MAIL__REDIRECT_TO", "test@example.org")
+
+    shown = lifecycle("deliver")
+
+    assert (shown.code, shown.out) == (0, "sent 2, failed 1, held back 1, redirected 2\n")

@@ -161,6 +161,12 @@ def fill(store: Store) -> None:
         _row(connection, tables.parked_rows, box_id=17, state="open")
         _row(connection, tables.deletion_approvals, run_on=DAY, number=7)
         _row(connection, tables.leases)
+        _row(connection, tables.emergency_stops, in_force=True)
+        _row(connection, tables.gap_confirmations)
+        _row(connection, tables.webhook_deliveries, event_id=event, status="pending")
+        _row(connection, tables.webhook_marks)
+        _row(connection, tables.gateway_notices, concerns="dispute", state="waiting")
+        _row(connection, tables.staff_reports, run_on=DAY, status="queued")
 
 
 def _row(connection: Connection, table: Table, **values: object) -> None:
@@ -170,6 +176,7 @@ def _row(connection: Connection, table: Table, **values: object) -> None:
         datetime: MOMENT,
         str: "à",
         int: 1,
+        bool: True,
         object: {"é": [1]},
     }  # an object is JSON
     needed = [

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email import message_from_bytes, message_from_string
 from email.errors import MessageDefect
 from email.header import decode_header, make_header
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.parser import BytesHeaderParser
-from email.policy import SMTPUTF8, compat32, default
+from email.policy import SMTP, SMTPUTF8, compat32, default
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, cast
@@ -17,10 +19,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lifecycle_jobs.errors import ConfigurationError
-from lifecycle_jobs.mail.addresses import NotAnAddress, wire_address
+from lifecycle_jobs.mail import headers
+from lifecycle_jobs.mail.addresses import NotAnAddress, WireAddress, wire_address
 from lifecycle_jobs.mail.discretion import describe, without_addresses
 from lifecycle_jobs.mail.identity import message_id
-from lifecycle_jobs.mail.mime import Stationery
+from lifecycle_jobs.mail.mime import Stationery, _shown
 from lifecycle_jobs.mail.render import Rendered, one_line
 from lifecycle_jobs.mail.smtp import SmtpRelay
 from lifecycle_jobs.mail.transports import Accepted, Outgoing
@@ -57,7 +60,8 @@ ODD_NAMES = [
 
 
 def write(tmp_path: Path, *, name: str = "Mario Rossi", to: str = "mario@example.it", **values: Any) -> bytes:
-    mail = {key: values.pop(key) for key in ("sender", "sender_name", "reply_to") if key in values}
+    keys = ("sender", "sender_name", "reply_to", "list_id", "redirect_to")
+    mail = {key: values.pop(key) for key in keys if key in values}
     said: dict[str, Any] = {
         "rendered": RENDERED,
         "kind": "box.expiry_alert",
@@ -86,6 +90,96 @@ def bodies(message: EmailMessage) -> list[str]:
 
 def defects(message: EmailMessage) -> list[MessageDefect]:
     return [*message.defects, *(d for part in message.walk() for value in part.values() for d in value.defects)]
+
+
+def as_the_email_package_writes_it(name: str, to: str, rendered: Rendered) -> bytes:
+    """The same content, by the library that knows all the rules and takes its time."""
+    message = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
+    message["From"] = Address("Posta Certificata Esempio", "scadenze", "example.it")
+    message["To"] = Address(name, *to.split("@"))
+    message["Subject"] = rendered.subject
+    message["Date"] = MOMENT
+    message["Message-ID"] = message_id("2027-03-24/1/c1/box.expiry_alert", "lifecycle.example.it")
+    message["Auto-Submitted"] = "auto-generated"
+    message["X-Lifecycle-Kind"] = "box.expiry_alert"
+    message.set_content(rendered.text)
+    message.add_alternative(rendered.html, subtype="html")
+    message["Content-Language"] = "it"
+    return message.as_bytes()
+
+
+def header_texts(content: bytes) -> dict[str, str]:
+    """Every header as RFC 2047 has it read, white space as one blank."""
+    headers = BytesHeaderParser(policy=compat32).parsebytes(content)
+    texts = {name: str(make_header(decode_header(value.replace("\r\n", "")))) for name, value in headers.items()}
+    return {name: " ".join(text.split()) for name, text in texts.items()}
+
+
+def compare(tmp_path: Path, name: str, rendered: Rendered) -> None:
+    """What a reader gets is what he would get from the `email` package."""
+    ours = write(tmp_path, name=name, rendered=rendered)
+    theirs = as_the_email_package_writes_it(_shown(name)[:300], "mario@example.it", rendered)
+
+    mine, expected = header_texts(ours), header_texts(theirs)
+    for varying in ("Content-Type", "To"):
+        del mine[varying], expected[varying]
+    assert mine == expected
+    assert shown_name(ours) == shown_name(theirs)
+    one, other = parsed(ours), parsed(theirs)
+    assert one.get_content_type() == other.get_content_type() == "multipart/alternative"
+    assert [part.get_content_type() for part in one.iter_parts()] == [p.get_content_type() for p in other.iter_parts()]
+    assert bodies(one) == bodies(other)
+    assert defects(one) == []
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_reader_gets_what_the_email_package_would_have_written(tmp_path: Path, name: str) -> None:
+    compare(tmp_path, name, RENDERED)
+
+
+@given(
+    name=st.text(max_size=120),
+    subject=st.text(max_size=200).map(_shown),
+    text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=400),
+)
+@example(name="Rossi, Mario", subject="x" * 200, text="a\rb\r\nc\n\n.\n..\n")
+@example(name="x" * 200, subject="a " * 90, text="trailing \t \n=\n=3D\nFrom me\n" + "è" * 200)
+@example(
+    name="-", subject="--", text="--=_0e044a333753a02720e17c2cff32a08f--\n\n--=_0e044a333753a02720e17c2cff32a08f\n"
+)
+@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_it_does_so_for_anything_that_is_typed(tmp_path: Path, name: str, subject: str, text: str) -> None:
+    compare(tmp_path, name, Rendered(subject, text, f"<p>{text}</p>\n"))
+
+
+@pytest.mark.parametrize("break_", ["\n", "\r", "\r\n", "\r\nBcc: x@y.it", "\0", "\x1b", "\u2028", "\x85"])
+def test_a_header_that_would_hold_a_line_break_is_refused_without_quoting_it(break_: str) -> None:
+    value = f"Mario{break_}Rossi"
+    attempts: list[Callable[[], bytes]] = [
+        lambda: headers.text_header("Subject", value),
+        lambda: headers.token_header("Message-ID", value),
+        lambda: headers.mailbox_header("To", value, WireAddress("a", "b.it")),
+        lambda: headers.mailbox_header("To", "Mario", WireAddress(value, "b.it")),
+        lambda: headers.mailbox_header("To", "Mario", WireAddress("a", value)),
+        lambda: headers.text_header(f"Subject{break_}", "x"),
+    ]
+    for attempt in attempts:
+        with pytest.raises(headers.LineBreak) as caught:
+            attempt()
+        assert "Rossi" not in str(caught.value)
+
+
+def test_lists_are_recognised_by_their_own_header(tmp_path: Path) -> None:
+    message = parsed(write(tmp_path, list_id="scadenze.example.it"))
+
+    assert message["List-Id"] == "<scadenze.example.it>"
+
+
+def test_in_a_rehearsal_it_is_addressed_to_the_one_and_names_the_other(tmp_path: Path) -> None:
+    message = parsed(write(tmp_path, redirect_to="test@example.org"))
+
+    assert message["To"] == "Mario Rossi <test@example.org>"
+    assert message["X-Lifecycle-Recipient"] == "mario@example.it"
 
 
 def test_all_of_a_message(tmp_path: Path) -> None:

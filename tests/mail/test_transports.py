@@ -17,6 +17,7 @@ from lifecycle_jobs.mail.addresses import WireAddress, wire_address
 from lifecycle_jobs.mail.eml_files import EmlFiles, file_name
 from lifecycle_jobs.mail.smtp import SmtpRelay
 from lifecycle_jobs.mail.transports import Accepted, Nowhere, Outgoing, PermanentFailure, TemporaryFailure
+from tests.mail.keys import certificate
 from tests.mail.mail_server import HOST, free_port, mail_server
 from tests.mail.office import ON, settings_for
 
@@ -79,7 +80,7 @@ class TestFiles:
         monkeypatch.setattr(Path, "write_bytes", full)
         outcome = EmlFiles(tmp_path).send(letter())
 
-        assert outcome == TemporaryFailure("OSError: No space left on device", unavailable=True)
+        assert outcome == TemporaryFailure("OSError: No space left on device", unavailable=True, attempted=False)
         assert list(tmp_path.rglob("*.eml")) == []
 
     def test_a_directory_that_cannot_be_written_is_temporary(self, tmp_path: Path) -> None:
@@ -101,7 +102,8 @@ class TestFiles:
 
 
 def relay(tmp_path: Path, port: int, **mail: Any) -> SmtpRelay:
-    return SmtpRelay(settings_for(tmp_path, transport="smtp", host=HOST, port=port, timeout=5, **mail).mail)
+    chosen = {"host": HOST, "timeout": 5} | mail
+    return SmtpRelay(settings_for(tmp_path, transport="smtp", port=port, **chosen).mail)
 
 
 class TestSmtp:
@@ -146,6 +148,28 @@ class TestSmtp:
         else:
             assert answer == outcome
 
+    def test_where_the_server_takes_commands_in_one_piece_the_answers_mean_the_same(self, tmp_path: Path) -> None:
+        names = ["a", "later", "b", "never", "full", "c", "closing", "d"]
+        with mail_server() as server, relay(tmp_path, server.port) as transport:
+            one_by_one = [transport.send(letter(f"{name}@example.it")) for name in names]
+        with mail_server() as server:
+            server.pipelining = True
+            with relay(tmp_path, server.port) as transport:
+                together = [transport.send(letter(f"{name}@example.it")) for name in names]
+
+        assert together == one_by_one
+        assert [type(outcome) for outcome in together].count(Accepted) == 4
+        assert [delivered.recipient[0] for delivered in server.delivered] == ["a", "b", "c", "d"]
+
+    def test_a_text_that_has_no_recipient_is_not_sent_though_the_server_waits_for_it(self, tmp_path: Path) -> None:
+        said = iter([b"250 sender ok\r\n550 no such user\r\n354 go on\r\n", b"554 no valid recipients\r\n"])
+        heard: list[bytes] = []
+        with _talking(said, heard) as port, relay(tmp_path, port) as transport:
+            outcome = transport.send(letter())
+
+        assert outcome == PermanentFailure("550 no such user")
+        assert heard[1] == b".\r\n"
+
     def test_a_server_that_loses_every_connection_is_given_a_rest(self, tmp_path: Path) -> None:
         with mail_server() as server, relay(tmp_path, server.port) as transport:
             outcomes = [transport.send(letter("drop@example.it")) for _ in range(5)]
@@ -172,7 +196,7 @@ class TestSmtp:
         with _greeting(b"554 5.7.1 Go away\r\n") as port, relay(tmp_path, port) as transport:
             outcome = transport.send(letter())
 
-        assert outcome == TemporaryFailure(f"{HOST}:{port}: 554 5.7.1 Go away", unavailable=True)
+        assert outcome == TemporaryFailure(f"{HOST}:{port}: 554 5.7.1 Go away", unavailable=True, attempted=False)
 
     def test_a_server_that_says_nothing_is_waited_for_as_long_as_set(self, tmp_path: Path) -> None:
         with (
@@ -190,7 +214,9 @@ class TestSmtp:
             server.refuse_sender = "553 5.7.1 Sender address not allowed"
             outcome = transport.send(letter())
 
-        assert outcome == TemporaryFailure("sender refused: 553 5.7.1 Sender address not allowed", unavailable=True)
+        assert outcome == TemporaryFailure(
+            "sender refused: 553 5.7.1 Sender address not allowed", unavailable=True, attempted=False
+        )
 
     @pytest.mark.parametrize("tls", ["starttls", "tls"])
     def test_without_the_encryption_that_is_asked_for_nothing_is_sent(self, tmp_path: Path, tls: str) -> None:
@@ -199,6 +225,37 @@ class TestSmtp:
 
         assert isinstance(outcome, TemporaryFailure)
         assert outcome.unavailable
+        assert server.delivered == []
+
+    @pytest.mark.parametrize("tls", ["starttls", "tls"])
+    def test_encrypted_and_with_a_password_many_messages_go_over_one_connection(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tls: str
+    ) -> None:
+        vouched_for = certificate(tmp_path)
+        monkeypatch.setenv("SSL_CERT_FILE", str(vouched_for))
+        asked = {"tls": tls, "host": "localhost", "username": "u", "password": SecretStr("right")}
+        if tls == "tls":  # the test's server does not count such a connection as safe for passwords
+            asked |= {"username": "", "password": SecretStr("")}
+        password = "right" if tls == "starttls" else None
+        with (
+            mail_server(password=password, certificate=vouched_for, tls=tls) as server,
+            relay(tmp_path, server.port, **asked) as transport,
+        ):
+            outcomes = [transport.send(letter(f"r{number}@example.it")) for number in range(3)]
+
+        assert outcomes == [Accepted("250 2.0.0 Queued")] * 3
+        assert [delivered.content for delivered in server.delivered] == [CONTENT] * 3
+
+    def test_a_certificate_that_nobody_vouches_for_is_refused(self, tmp_path: Path) -> None:
+        with (
+            mail_server(certificate=certificate(tmp_path)) as server,
+            relay(tmp_path, server.port, tls="starttls", host="localhost") as transport,
+        ):
+            outcome = transport.send(letter())
+
+        assert isinstance(outcome, TemporaryFailure)
+        assert (outcome.unavailable, outcome.attempted) == (True, False)
+        assert "certificate not accepted" in outcome.response
         assert server.delivered == []
 
     @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
@@ -250,3 +307,27 @@ def _greeting(words: bytes) -> Iterator[int]:
             thread.join()
             for connection in held:
                 connection.close()
+
+
+@contextmanager
+def _talking(said: Iterator[bytes], heard: list[bytes]) -> Iterator[int]:
+    """A server that takes commands in one piece, and says these things one after the other, whatever it hears."""
+    with socket.create_server((HOST, 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"220 ready\r\n")
+                connection.recv(1000)
+                connection.sendall(b"250-here\r\n250 PIPELINING\r\n")
+                for words in said:
+                    heard.append(connection.recv(1000))
+                    connection.sendall(words)
+                connection.recv(1000)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            thread.join()

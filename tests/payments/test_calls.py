@@ -22,6 +22,10 @@ LONG = 30.0
 Charges = Calls[str, ChargeOutcome]
 
 
+def always() -> bool:
+    return True
+
+
 def limits(
     *, parallel: bool = True, concurrency: int = 4, per_second: int = 10_000, back_off: tuple[int, ...] = ()
 ) -> Limits:
@@ -89,12 +93,12 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
         turned = SimpleNamespace(monotonic=lambda: self.now, sleep=time.sleep)
-        monkeypatch.setattr("lifecycle_jobs.payments.calls.time", turned)
+        monkeypatch.setattr("lifecycle_jobs.pace.time", turned)
 
 
 def test_never_more_are_in_flight_than_the_concurrency_however_many_are_asked_for() -> None:
     line = Line()
-    with Charges(limits(concurrency=4)) as calls:
+    with Charges(limits(concurrency=4), always) as calls:
         for number in range(calls.room(100)):
             calls.begin(str(number), line, wanted)
         line.until(4)
@@ -109,7 +113,7 @@ def test_never_more_are_in_flight_than_the_concurrency_however_many_are_asked_fo
 
 def test_room_is_what_is_left_beside_the_calls_in_flight() -> None:
     line = Line()
-    with Charges(limits(concurrency=4)) as calls:
+    with Charges(limits(concurrency=4), always) as calls:
         assert calls.room(2) == 2
         for number in range(5):
             calls.begin(str(number), line, wanted)
@@ -128,7 +132,7 @@ def test_a_gateway_that_is_not_parallel_is_asked_one_by_one_in_the_same_thread()
         threads.append(threading.current_thread())
         return BUSY
 
-    with Charges(limits(parallel=False, per_second=1, back_off=())) as calls:
+    with Charges(limits(parallel=False, per_second=1, back_off=()), always) as calls:
         assert calls.room(100) == 1
         calls.begin("a", call, wanted)
         assert calls.room(100) == 0
@@ -143,7 +147,7 @@ def test_in_ten_seconds_no_more_begin_than_the_rate_allows_and_hardly_fewer(
     monkeypatch: pytest.MonkeyPatch, per_second: int, at_once: int, in_a_second: int
 ) -> None:
     clock = Clock(monkeypatch)
-    with Charges(limits(concurrency=1000, per_second=per_second)) as calls:
+    with Charges(limits(concurrency=1000, per_second=per_second), always) as calls:
         assert calls.room() == at_once, "what may begin at once is a tenth of a second's share"
         begun = 0
         for _ in range(1000):
@@ -155,7 +159,7 @@ def test_in_ten_seconds_no_more_begin_than_the_rate_allows_and_hardly_fewer(
 
 def test_a_rate_that_was_not_used_is_not_saved_up(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    with Charges(limits(concurrency=1000, per_second=100)) as calls:
+    with Charges(limits(concurrency=1000, per_second=100), always) as calls:
         clock.now += 3600
 
         assert calls.room() == 10
@@ -163,7 +167,7 @@ def test_a_rate_that_was_not_used_is_not_saved_up(monkeypatch: pytest.MonkeyPatc
 
 def test_room_that_was_given_back_can_be_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
     Clock(monkeypatch)
-    with Charges(limits(concurrency=1000, per_second=100)) as calls:
+    with Charges(limits(concurrency=1000, per_second=100), always) as calls:
         assert calls.room() == 10
         calls.give_back(7)
 
@@ -172,7 +176,7 @@ def test_room_that_was_given_back_can_be_taken_again(monkeypatch: pytest.MonkeyP
 
 def test_tries_after_a_back_off_count_against_the_rate() -> None:
     busy = [Answers([BUSY, BUSY, PAID]) for _ in range(4)]
-    with Charges(limits(per_second=20, back_off=(0, 0))) as calls:
+    with Charges(limits(per_second=20, back_off=(0, 0)), always) as calls:
         begun = time.monotonic()
         for gateway in busy:
             calls.begin("a", gateway, wanted)
@@ -185,7 +189,7 @@ def test_tries_after_a_back_off_count_against_the_rate() -> None:
 
 def test_a_gateway_that_says_not_now_is_asked_again_after_each_step_of_the_back_off() -> None:
     gateway = Answers([BUSY, BUSY, PAID])
-    with Charges(limits(back_off=(0, 1))) as calls:
+    with Charges(limits(back_off=(0, 1)), always) as calls:
         calls.begin("a", gateway, wanted)
 
         assert until_all_ended(calls) == [Ended("a", PAID)]
@@ -197,7 +201,7 @@ def test_a_gateway_that_says_not_now_is_asked_again_after_each_step_of_the_back_
 
 def test_a_gateway_that_asks_for_a_longer_rest_gets_it() -> None:
     gateway = Answers([NotAttempted("429", retry_after=timedelta(seconds=0.4)), PAID])
-    with Charges(limits(back_off=(0,))) as calls:
+    with Charges(limits(back_off=(0,)), always) as calls:
         calls.begin("a", gateway, wanted)
         until_all_ended(calls)
 
@@ -207,7 +211,7 @@ def test_a_gateway_that_asks_for_a_longer_rest_gets_it() -> None:
 
 def test_when_the_back_off_is_used_up_its_last_answer_stands() -> None:
     gateway = Answers([BUSY, BUSY, BUSY, PAID])
-    with Charges(limits(back_off=(0, 0))) as calls:
+    with Charges(limits(back_off=(0, 0)), always) as calls:
         calls.begin("a", gateway, wanted)
 
         assert until_all_ended(calls) == [Ended("a", BUSY)]
@@ -218,7 +222,7 @@ def test_when_the_back_off_is_used_up_its_last_answer_stands() -> None:
 @pytest.mark.parametrize("answer", [REFUSED, Unknown("timed out"), PAID])
 def test_what_asking_again_cannot_mend_is_not_asked_again(answer: ChargeOutcome) -> None:
     gateway = Answers([answer, PAID])
-    with Charges(limits(back_off=(0, 0))) as calls:
+    with Charges(limits(back_off=(0, 0)), always) as calls:
         calls.begin("a", gateway, wanted)
 
         assert until_all_ended(calls) == [Ended("a", answer)]
@@ -235,7 +239,7 @@ def test_a_call_that_raises_ends_without_an_outcome_and_the_others_go_on(broken:
         raise RuntimeError
 
     call: Callable[[], ChargeOutcome] = failing_call if broken == "call" else Answers([BUSY, PAID])
-    with Charges(limits(concurrency=1, back_off=(0,))) as calls:
+    with Charges(limits(concurrency=1, back_off=(0,)), always) as calls:
         calls.begin("bad", call, fail)
         calls.begin("good", Answers([PAID]), wanted)
 
@@ -244,7 +248,7 @@ def test_a_call_that_raises_ends_without_an_outcome_and_the_others_go_on(broken:
 
 def test_a_call_that_nobody_wants_any_more_is_withdrawn_before_it_is_tried_again() -> None:
     gateway = Answers([BUSY, PAID])
-    with Charges(limits(back_off=(0,))) as calls:
+    with Charges(limits(back_off=(0,)), always) as calls:
         calls.begin("a", gateway, lambda: False)
 
         assert until_all_ended(calls) == [Ended("a", None, withdrawn=True)]
@@ -254,7 +258,7 @@ def test_a_call_that_nobody_wants_any_more_is_withdrawn_before_it_is_tried_again
 
 def test_a_stop_wakes_whoever_waits_to_try_again_and_leaves_no_outcome() -> None:
     gateway = Answers([NotAttempted("429", retry_after=timedelta(minutes=4)), PAID])
-    with Charges(limits(back_off=(1,))) as calls:
+    with Charges(limits(back_off=(1,)), always) as calls:
         calls.begin("a", gateway, wanted)
         assert gateway.asked.wait(LONG)
         calls.stop()
@@ -266,7 +270,7 @@ def test_a_stop_wakes_whoever_waits_to_try_again_and_leaves_no_outcome() -> None
 
 def test_a_stop_wakes_whoever_waits_for_the_rate() -> None:
     gateway = Answers([BUSY, PAID])
-    with Charges(limits(per_second=1, back_off=(0,))) as calls:
+    with Charges(limits(per_second=1, back_off=(0,)), always) as calls:
         calls.room(1)
         calls.begin("a", gateway, wanted)
         assert gateway.asked.wait(LONG)
@@ -277,7 +281,7 @@ def test_a_stop_wakes_whoever_waits_for_the_rate() -> None:
 
 def test_after_a_stop_what_is_under_way_gets_its_answer_and_what_was_prepared_never_begins() -> None:
     line = Line()
-    with Charges(limits(concurrency=2)) as calls:
+    with Charges(limits(concurrency=2), always) as calls:
         for name in ("a", "b", "c"):
             calls.begin(name, line, wanted)
         line.until(2)
@@ -289,11 +293,24 @@ def test_after_a_stop_what_is_under_way_gets_its_answer_and_what_was_prepared_ne
     assert line.begun == 2
 
 
+def test_a_call_that_may_not_begin_is_not_made_and_one_that_was_refused_is_not_made_again() -> None:
+    """The emergency stop is asked for right before each try."""
+    allowed = iter([False, True, False])
+    never, once = Answers([PAID]), Answers([BUSY, PAID])
+    with Charges(limits(concurrency=1, back_off=(0,)), lambda: next(allowed)) as calls:
+        calls.begin("never begun", never, wanted)
+        calls.begin("begun once", once, wanted)
+        ended = until_all_ended(calls)
+
+    assert ended == [Ended("never begun", None, begun=False), Ended("begun once", None)]
+    assert (len(never.asked_at), len(once.asked_at)) == (0, 1)
+
+
 def test_leaving_the_block_by_an_error_waits_for_what_is_under_way_and_begins_nothing() -> None:
     line = Line()
 
     def fail_with_calls_in_flight() -> None:
-        with Charges(limits(concurrency=1)) as calls:
+        with Charges(limits(concurrency=1), always) as calls:
             calls.begin("a", line, wanted)
             calls.begin("b", line, wanted)
             line.until(1)
@@ -308,7 +325,7 @@ def test_leaving_the_block_by_an_error_waits_for_what_is_under_way_and_begins_no
 
 def test_calls_are_told_in_the_order_in_which_they_ended() -> None:
     first, second = Line(), Line()
-    with Charges(limits()) as calls:
+    with Charges(limits(), always) as calls:
         calls.begin("begun first", first, wanted)
         calls.begin("begun second", second, wanted)
         second.let_go.set()
@@ -320,7 +337,7 @@ def test_calls_are_told_in_the_order_in_which_they_ended() -> None:
 
 
 def test_a_wait_with_nothing_to_wait_for_is_short() -> None:
-    with Charges(limits(per_second=100)) as calls:
+    with Charges(limits(per_second=100), always) as calls:
         begun = time.monotonic()
         assert calls.ended(LONG) == []
 

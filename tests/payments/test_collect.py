@@ -118,10 +118,12 @@ def collector(
     bank: Gateway,
     *,
     on: date = ON,
+    since: date | None = None,
     key_prefix: str = "test",
     max_amount: int = 100_000,
     limits: Limits = ONE_BY_ONE,
     tick: Callable[[], None] = lambda: None,
+    may_begin: Callable[[], bool] = lambda: True,
 ) -> Desk:
     return Desk(
         Collector(
@@ -129,11 +131,13 @@ def collector(
             catalog=CATALOG,
             gateway=bank,
             origin=Origin(on, on, 1, "auto_renew"),
+            since=since or on - timedelta(days=1),
             key_prefix=key_prefix,
             max_amount_cents=max_amount,
             limits=limits,
             still_wanted=of_charge,
             tick=tick,
+            may_begin=may_begin,
         )
     )
 

@@ -63,6 +63,23 @@ def test_the_week_counts_from_the_day_the_warning_was_accepted(provider: Provide
     ]
 
 
+def test_what_went_to_somebody_else_in_a_rehearsal_is_no_warning(provider: Provider) -> None:
+    _sell(provider, "2027-04-04")
+    provider.environment["LIFECYCLE_MAIL__REDIRECT_TO"] = "test@example.org"
+    provider.run_daily("2027-04-04", "2027-04-10")
+    del provider.environment["LIFECYCLE_MAIL__REDIRECT_TO"]
+
+    provider.run_daily("2027-04-11", "2027-04-17")
+    assert provider.books().box("box")["status"] == "suspended"
+
+    provider.run_daily("2027-04-18", "2027-04-18")
+    assert provider.books().life("box") == [
+        "2027-04-04 box.deletion_warning 7 before 2027-04-11",
+        "2027-04-11 box.deletion_warning 0 (7 left) before 2027-04-18",
+        "2027-04-18 box.deleted",
+    ]
+
+
 def test_a_suspension_notice_is_warning_enough(provider: Provider) -> None:
     provider.at("2027-04-01T03:00:00Z")
     provider.box("box", "2027-03-31")

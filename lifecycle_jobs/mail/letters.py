@@ -1,0 +1,247 @@
+"""From the outbox to letters that are ready to leave: read, put together, judged and rendered, a few at a time.
+
+What will not leave is recorded here: what has become moot, cannot be put together, has nowhere to go, or is over what
+one recipient gets in a day.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from lifecycle_jobs import clock
+from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.mail import records
+from lifecycle_jobs.mail.addresses import NotAnAddress
+from lifecycle_jobs.mail.facts import Message
+from lifecycle_jobs.mail.gather import Gathered, Office, Pointless, Ready, Unfit, gather
+from lifecycle_jobs.mail.records import Waiting
+from lifecycle_jobs.mail.report import DeliveryReport
+from lifecycle_jobs.mail.scribe import Desk
+from lifecycle_jobs.mail.transports import Outgoing
+from lifecycle_jobs.settings import Settings
+
+_LINES_AT_A_TIME: Final = 5_000
+"""A batch ends early at so many lines: a few customers with very many boxes must not fill the memory."""
+
+_SECONDS_AHEAD: Final = 10
+"""No more is read than leaves in so many seconds: what was read may become moot while it waits for its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message that is ready to leave. `attempts` are those before; `was_parked`: it once could not be written."""
+
+    id: int
+    created_on: date
+    attempts: int
+    recipient_key: str
+    was_parked: bool
+    envelope: Outgoing
+
+
+class Letters:
+    """The letters of one pass over the outbox, the most urgent first, then the oldest.
+
+    What is recorded here is counted in the report. `at_a_time` messages are put together with one another. `open_desk`
+    is told how many there are at first, and gives where they are written.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        on: date,
+        open_desk: Callable[[int], Desk],
+        report: DeliveryReport,
+        *,
+        at_a_time: int,
+    ) -> None:
+        self._store = store
+        self._mail = settings.mail
+        self._on = on
+        self._report = report
+        self._at_a_time = at_a_time
+        self._office = Office(settings, on)
+        self._open_desk = open_desk
+        self._desk: Desk | None = None
+        self._tomorrow = _midnight(on + timedelta(days=1), settings.zone)
+        # A date may be replayed before it has come; what is due at its beginning is due then.
+        self._due_by = max(clock.now(), _midnight(on, settings.zone))
+        self._under_way: Counter[str] = Counter()
+
+    def batches(self, only: Sequence[int] | None) -> Iterator[Iterator[Letter]]:
+        """Some letters after some letters, until nothing is due any more. There may be none among some.
+
+        While some are handed over the next ones are being written, where another process does that.
+        """
+        before: list[tuple[Waiting, Message]] | None = None
+        for some in self._due(only):
+            leaving = self._begun(some)
+            if before is not None:
+                yield self._finished(before)
+            before = leaving
+        if before is not None:
+            yield self._finished(before)
+
+    def _due(self, only: Sequence[int] | None) -> Iterator[Sequence[Waiting]]:
+        after: Waiting | None = None
+        limit = min(self._mail.batch_size, self._mail.messages_per_second * _SECONDS_AHEAD)
+        while True:
+            with self._store.read() as connection:
+                batch = _within_memory(
+                    records.waiting(connection, after=after, limit=limit, at=self._due_by, only=only)
+                )
+            if not batch:
+                return
+            if self._desk is None:
+                self._desk = self._open_desk(len(batch))
+            for start in range(0, len(batch), self._at_a_time):
+                yield batch[start : start + self._at_a_time]
+            after = batch[-1]
+
+    def settled(self, recipient_key: str) -> None:
+        """What became of a letter to this recipient is recorded: it counts no more beside what is recorded."""
+        self._under_way[recipient_key] -= 1
+        if not self._under_way[recipient_key]:
+            del self._under_way[recipient_key]
+
+    def _begun(self, some: Sequence[Waiting]) -> list[tuple[Waiting, Message]]:
+        """Put together and judge these, and have written those that will leave."""
+        gathered = {_id_of(each): each for each in self._gathered([message.id for message in some])}
+        leaving = self._set_aside(some, gathered)
+        for message in leaving:
+            self._under_way[message.recipient_key] += 1
+        ready = [each for message in leaving if isinstance(each := gathered[message.id], Ready)]
+        self._at_desk.give(ready, clock.now())
+        return [(message, each.message) for message, each in zip(leaving, ready, strict=True)]
+
+    def _finished(self, leaving: Sequence[tuple[Waiting, Message]]) -> Iterator[Letter]:
+        """What was begun first, written."""
+        for (waiting, message), written in zip(leaving, self._at_desk.take(), strict=True):
+            if isinstance(written, Exception):
+                self._record_unwritten(waiting, written)
+            else:
+                yield Letter(
+                    message.id,
+                    message.created_on,
+                    message.attempts,
+                    waiting.recipient_key,
+                    waiting.was_parked,
+                    written,
+                )
+
+    @property
+    def _at_desk(self) -> Desk:
+        assert self._desk is not None  # noqa: S101 -- for the type checker: opened before the first is put together
+        return self._desk
+
+    def _gathered(self, message_ids: Sequence[int]) -> Iterator[Gathered]:
+        """The messages put together; if reading them fails, the halves are tried, until what fails stands alone."""
+        try:
+            with self._store.read() as connection:
+                found = gather(connection, message_ids, self._office)
+        except Exception as error:  # noqa: BLE001 -- a row that cannot be read must not stop the others
+            if len(message_ids) == 1:
+                yield Unfit(message_ids[0], error)
+                return
+            middle = len(message_ids) // 2
+            yield from self._gathered(message_ids[:middle])
+            yield from self._gathered(message_ids[middle:])
+        else:
+            yield from found
+
+    def _set_aside(self, some: Sequence[Waiting], gathered: dict[int, Gathered]) -> list[Waiting]:
+        """Record what will not leave, and which lines the others will not have; those that will.
+
+        This write also comes before anything leaves: a process that has lost its lease fails here.
+        """
+        pointless = [each.message.id for each in gathered.values() if isinstance(each, Pointless)]
+        unfit = [each for each in gathered.values() if isinstance(each, Unfit)]
+        ready = {id_: each for id_, each in gathered.items() if isinstance(each, Ready)}
+        with self._store.write(durable=False) as connection:
+            for each in gathered.values():
+                if not isinstance(each, Unfit) and each.marks:
+                    records.mark_lines(connection, each.marks)
+            records.record_moot(connection, pointless)
+            for each in unfit:
+                records.record_parked(connection, each.message_id, each.error, self._on)
+            nowhere = _nowhere_to_go(connection, ready)
+            records.record_failed(connection, nowhere, handed_over=False)
+            self._resolve(connection, some, {*pointless, *nowhere})
+            leaving = [message for message in some if message.id in ready and message.id not in nowhere]
+            over = self._over_the_limit(connection, leaving)
+            records.record_held_back(connection, over, self._tomorrow, self._why_held_back())
+        self._report.moot += len(pointless)
+        self._report.parked += len(unfit)
+        self._report.failed += len(nowhere)
+        self._report.held_back += len(over)
+        return [message for message in leaving if message.id not in over]
+
+    def _over_the_limit(self, connection: Connection, leaving: Sequence[Waiting]) -> set[int]:
+        """Those whose recipients have had enough for the day, with what is under way."""
+        taken = Counter(records.accepted_for(connection, [message.recipient_key for message in leaving], self._on))
+        over = set()
+        for message in leaving:
+            key = message.recipient_key
+            if taken[key] + self._under_way[key] >= self._mail.per_recipient_per_day:
+                over.add(message.id)
+            else:
+                taken[key] += 1
+        return over
+
+    def _why_held_back(self) -> str:
+        return f"held back until tomorrow: {self._mail.per_recipient_per_day} messages a day to one recipient"
+
+    def _record_unwritten(self, waiting: Waiting, error: Exception) -> None:
+        with self._store.write(durable=False) as connection:
+            if isinstance(error, NotAnAddress):
+                records.record_failed(connection, {waiting.id: str(error)}, handed_over=False)
+                self._resolve(connection, [waiting], {waiting.id})
+            else:
+                records.record_parked(connection, waiting.id, error, self._on)
+        if isinstance(error, NotAnAddress):
+            self._report.failed += 1
+        else:
+            self._report.parked += 1
+        self.settled(waiting.recipient_key)
+
+    def _resolve(self, connection: Connection, some: Sequence[Waiting], done: set[int]) -> None:
+        were = [message.id for message in some if message.was_parked]
+        records.resolve_parked(connection, [id_ for id_ in were if id_ in done])
+
+
+def _nowhere_to_go(connection: Connection, ready: dict[int, Ready]) -> dict[int, str]:
+    """The messages to boxes of ours that receive nothing, and why; whoever holds them must be reached otherwise."""
+    recipients = {id_: each.message.recipient.strip().lower() for id_, each in ready.items()}
+    closed = records.closed_boxes(connection, sorted(set(recipients.values())))
+    return {
+        id_: f"not handed over: the recipient is a box of ours that is {closed[recipient]}, and receives nothing"
+        for id_, recipient in recipients.items()
+        if recipient in closed
+    }
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    """The moment at which a business date begins, in UTC."""
+    return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def _id_of(gathered: Gathered) -> int:
+    return gathered.message_id if isinstance(gathered, Unfit) else gathered.message.id
+
+
+def _within_memory(batch: Sequence[Waiting]) -> Sequence[Waiting]:
+    """The messages at the head of the batch that together have no more lines than fit; at least one."""
+    lines = 0
+    for number, message in enumerate(batch):
+        lines += message.lines
+        if lines > _LINES_AT_A_TIME and number > 0:
+            return batch[:number]
+    return batch

@@ -1,0 +1,28 @@
+"""What a delivery did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class DeliveryReport:
+    """How many messages went which way. `stopped` says why the rest was left in the queue, if it was.
+
+    `deferred` were tried and are to be tried again; `held_back` were not, because their recipients had enough for the
+    day; `redirected` are those of `sent` that went to `mail.redirect_to`.
+    """
+
+    sent: int = 0
+    moot: int = 0
+    failed: int = 0
+    parked: int = 0
+    deferred: int = 0
+    held_back: int = 0
+    redirected: int = 0
+    stopped: str | None = None
+
+    @property
+    def handled(self) -> int:
+        """Messages looked at, whatever became of them."""
+        return self.sent + self.moot + self.failed + self.parked + self.deferred + self.held_back

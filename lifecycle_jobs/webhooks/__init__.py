@@ -1,0 +1,5 @@
+"""Events to other systems: signed webhooks, so that the mail platform really blocks and deletes.
+
+`take_up` finds the events that are to go, `records` keeps what waits, `envelope` writes and signs, `requests_in_flight`
+talks, `deliver` is one pass over all that, `replay` has it all sent again, `waiting` is what a person looks at.
+"""

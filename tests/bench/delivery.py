@@ -1,0 +1,188 @@
+"""`python -m tests.bench.delivery`: how fast messages leave through a mail server, and what a long queue costs.
+
+Speed: so many messages wait, each of another customer; `lifecycle-jobs deliver` renders them and hands them over to a
+server on this machine that takes everything. Beside it stands the ceiling: the same Python, handing over one prepared
+message over as many connections. Both use the same server and the same two cores in the same minutes, so their ratio
+says more than either. Starting the program is not counted: it is measured with an empty queue and taken off.
+
+Memory: the most that the program and its children had resident, with a short queue and with a very long one. The long
+one is not emptied: after a while the program is asked to stop, and what it had sent until then is told.
+
+The exit code is 1 if a message is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from lifecycle_jobs import clock
+from tests import servers
+from tests.bench import databases
+from tests.bench.catalog import shipped_settings
+from tests.bench.measure import COMMAND, environment_of, watching
+from tests.bench.sink import HOST, Sink, running
+from tests.bench.waiting import by_status, fill
+
+_ROOT = Path(__file__).parents[2]
+_ENDS_WITHIN = 120
+_STOPPED = 143
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """One run of `deliver`, from outside: seconds, MiB, and how many messages stood how afterwards."""
+
+    seconds: float
+    peak_mib: float
+    messages: Mapping[str, int]
+
+
+def main() -> int:
+    """Run the benchmark; returns the exit code."""
+    options = _options()
+    console = Console()
+    servers.begin()
+    wrong: list[str] = []
+    try:
+        with running() as sink:
+            console.print(f"The mail server is {sink.name}.")
+            console.print(_speed(options, sink, wrong))
+            if options.waiting:
+                console.print(_memory(options, sink, wrong))
+    finally:
+        servers.end()
+    for line in wrong:
+        console.print(f"[red]wrong[/red]: {line}")
+    return 1 if wrong else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.delivery", description="Measure delivery by SMTP.")
+    parser.add_argument("--messages", type=int, default=5_000, help="how many wait, where speed is measured")
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 4, 16], help="to the mail server")
+    parser.add_argument("--databases", nargs="+", choices=databases.KINDS, default=databases.KINDS)
+    parser.add_argument(
+        "--waiting", type=int, nargs="*", default=[1_000, 1_000_000], help="how many wait, where memory is measured"
+    )
+    parser.add_argument("--seconds", type=float, default=60, help="after which a long queue is left")
+    return parser.parse_args()
+
+
+def _speed(options: argparse.Namespace, sink: Sink, wrong: list[str]) -> Table:
+    table = Table(title=f"{options.messages:,} messages, rendering included")
+    for heading in (
+        "connections",
+        "database",
+        "ceiling, messages/s",
+        "deliver, messages/s",
+        "of the ceiling",
+        "peak MiB",
+    ):
+        table.add_column(heading, justify="right")
+    for connections in options.connections:
+        before = _ceiling(sink, connections, options.messages)
+        found = [_sped(options, sink, connections, kind, wrong) for kind in options.databases]
+        # Whatever else the machine does comes and goes: once before and once after is fairer than once.
+        ceiling = median((before, _ceiling(sink, connections, options.messages)))
+        for database, rate, peak in found:
+            cells = (f"{ceiling:,.0f}", f"{rate:,.0f}", f"{rate / ceiling:.0%}", f"{peak:.0f}")
+            table.add_row(str(connections), database, *cells)
+    return table
+
+
+def _sped(
+    options: argparse.Namespace, sink: Sink, connections: int, kind: str, wrong: list[str]
+) -> tuple[str, float, float]:
+    """Name of the database, messages a second, and peak memory."""
+    with (
+        tempfile.TemporaryDirectory(prefix="lifecycle-bench-") as folder,
+        databases.fresh(kind, Path(folder)) as (url, database),
+    ):
+        fill(url, options.messages, _today())
+        delivered = _deliver(url, Path(folder), sink, connections)
+        started = _deliver(url, Path(folder), sink, connections).seconds  # nothing is left: this is all but delivery
+    if delivered.messages != {"sent": options.messages}:
+        wrong.append(f"{database}, {connections} connections: {delivered.messages}")
+    return database, options.messages / (delivered.seconds - started), delivered.peak_mib
+
+
+def _ceiling(sink: Sink, connections: int, messages: int) -> float:
+    """Messages a second of one prepared message."""
+    command = [sys.executable, "-m", "tests.bench.ceiling", str(sink.port), str(connections), str(messages)]
+    done = subprocess.run(command, cwd=_ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    return messages / float(done.stdout)
+
+
+def _memory(options: argparse.Namespace, sink: Sink, wrong: list[str]) -> Table:
+    table = Table(title="Peak memory of the whole process tree, without that of a database server")
+    for heading in ("database", "waiting", "sent while measured", "peak MiB", "more than the first"):
+        table.add_column(heading, justify="right")
+    for kind in options.databases:
+        first = None
+        for number in options.waiting:
+            with (
+                tempfile.TemporaryDirectory(prefix="lifecycle-bench-") as folder,
+                databases.fresh(kind, Path(folder)) as (url, database),
+            ):
+                fill(url, number, _today())
+                delivered = _deliver(url, Path(folder), sink, max(options.connections), options.seconds)
+            first = delivered.peak_mib if first is None else first
+            if sum(delivered.messages.values()) != number or set(delivered.messages) - {"sent", "queued"}:
+                wrong.append(f"{database}, {number:,} waiting: {delivered.messages}")
+            table.add_row(
+                database,
+                f"{number:,}",
+                f"{delivered.messages.get('sent', 0):,}",
+                f"{delivered.peak_mib:.1f}",
+                f"{delivered.peak_mib - first:+.1f}",
+            )
+    return table
+
+
+def _deliver(url: str, folder: Path, sink: Sink, connections: int, seconds: float = _ENDS_WITHIN) -> Delivered:
+    """Run `lifecycle-jobs deliver`; after so many seconds it is asked to stop."""
+    environment = environment_of(url, folder) | {
+        "LIFECYCLE_MAIL__TRANSPORT": "smtp",
+        "LIFECYCLE_MAIL__HOST": HOST,
+        "LIFECYCLE_MAIL__PORT": str(sink.port),
+        "LIFECYCLE_MAIL__CONNECTIONS": str(connections),
+        "LIFECYCLE_MAIL__MESSAGES_PER_SECOND": "10000",
+        "LIFECYCLE_LOG__LEVEL": "warning",
+    }
+    log = folder / "deliver.log"
+    with log.open("w") as output:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            [str(COMMAND), "deliver", "--json"], env=environment, cwd=folder, stdout=output, stderr=subprocess.STDOUT
+        )
+        with watching(process.pid) as peak:
+            try:
+                code = process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGTERM)
+                code = process.wait(_ENDS_WITHIN)
+        took = time.perf_counter() - began
+    if code not in {0, _STOPPED}:
+        raise RuntimeError(f"deliver ended with exit code {code}:\n{log.read_text()[-2000:]}")
+    return Delivered(took, max(peak) / 2**20, by_status(url))
+
+
+def _today() -> date:
+    return clock.business_date(shipped_settings().zone)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

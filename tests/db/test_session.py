@@ -1,0 +1,53 @@
+"""Connections beside those of the work: fresh for each transaction, and given up after a while."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from lifecycle_jobs.db import tables
+from lifecycle_jobs.db.session import Store, open_beside
+from tests import factories
+
+
+def test_both_see_the_same_database(store: Store) -> None:
+    beside = open_beside(store, patience=5)
+    with beside.write() as connection:
+        factories.customer(connection)
+
+    with store.read() as connection:
+        assert factories.count(connection, tables.customers) == 1
+
+
+def test_a_connection_is_never_kept(postgresql_store: Store) -> None:
+    beside = open_beside(postgresql_store, patience=5)
+    process = text("SELECT pg_backend_pid()")
+    found = set()
+    for _ in range(3):
+        with beside.read() as connection:
+            found.add(connection.scalar(process))
+
+    assert len(found) == 3
+
+
+def test_a_statement_that_takes_too_long_is_given_up(postgresql_store: Store) -> None:
+    beside = open_beside(postgresql_store, patience=1)
+    began = time.monotonic()
+
+    with pytest.raises(OperationalError, match="statement timeout"), beside.read() as connection:
+        connection.execute(text("SELECT pg_sleep(30)"))
+
+    assert time.monotonic() - began < 5
+
+
+def test_whoever_holds_the_database_is_not_waited_for_longer(sqlite_store: Store) -> None:
+    beside = open_beside(sqlite_store, patience=1)
+    began = time.monotonic()
+
+    with sqlite_store.write(), pytest.raises(OperationalError, match="locked"), beside.write():
+        pass
+
+    assert time.monotonic() - began < 5
