@@ -74,7 +74,6 @@ def test_a_year_of_days_through_its_own_wake_up_is_a_run_for_each_date_and_every
     assert run_dates(embedded) == days("2027-01-01", "2027-12-31")
     books = embedded.books()
     assert books.life("renewing") == [
-        "2027-01-01 box.renewal_notice 90 (89 left)",
         "2027-02-22 box.renewal_notice 37",
         "2027-03-24 box.renewed until 2028-03-31, 12.08 by card",
     ]
