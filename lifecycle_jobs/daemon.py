@@ -171,8 +171,8 @@ class Daemon:
         except LeaseLost as error:
             log.warning("duty_lost_its_lease", duty=name, why=str(error))
         except (LifecycleError, SQLAlchemyError) as error:
-            # Says by itself what to do: where it was raised would only hide that.
-            log.error("duty_failed", duty=name, why=_class_and_reason(error))  # noqa: TRY400 -- as said
+            why = _class_and_reason(error)
+            log.error("duty_failed", duty=name, why=why)  # noqa: TRY400 -- it says what to do, a traceback would hide it
         except Exception:  # a daemon outlives what goes wrong: the next time may be better
             log.exception("duty_failed", duty=name)
         finally:
