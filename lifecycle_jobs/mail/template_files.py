@@ -208,7 +208,8 @@ def one_line(text: str) -> str:
     line = " ".join(text.split())
     if line.isascii() and line.isprintable():
         return line
-    return "".join(c for c in line if unicodedata.category(c) != "Cc" and c not in _DIRECTION)
+    kept = "".join(c for c in line if unicodedata.category(c) != "Cc" and c not in _DIRECTION)
+    return " ".join(kept.split())  # what stood between two blanks may be gone
 
 
 def _path(name: str, locale: Locale, part: Part) -> str:

@@ -50,6 +50,7 @@ ODD_NAMES = [
     "Čeněk Žižka; ředitel: odd.",
     "(a comment) O'Brien \\ \"",
     "=?utf-8?q?Bank?= Ltd",
+    "\x1b\rÀ \x1b b\u202e ",
     "😀" * 40,
     "x" * 2000,
     "à" * 200,

@@ -145,7 +145,7 @@ def test_a_bank_that_asks_to_be_left_alone_for_a_while_is_charged_at_after_it(
     shop = open_shop(sqlite_store, tmp_path, stripe_server, back_off=(1, 1, 1))
     for name in "abc":
         shop.box(name)
-    stripe_server.fail("rate_limited_bare", seconds=1.5)
+    stripe_server.fail("rate_limited_bare", times=2 * 3)
     calls_before = stripe_server.statistics()["calls"].get("charge", 0)
 
     began = time.monotonic()
