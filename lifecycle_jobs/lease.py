@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from lifecycle_jobs import clock
@@ -83,6 +83,11 @@ class Lease:
                 "What it had committed stays done."
             )
             raise LeaseLost(message)
+
+    def holds(self) -> ColumnElement[bool]:
+        """Whether this is still the highest token, as a condition; it holds so until the statement is committed."""
+        mine = select(leases.c.token).where(leases.c.name == self.name, leases.c.token == self.token)
+        return mine.with_for_update(read=True).exists()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from lifecycle_jobs import clock, lease
 from lifecycle_jobs.db.session import Store, open_store
@@ -229,6 +229,36 @@ def test_a_write_with_an_old_token_is_refused(store: Store) -> None:
 
         with pytest.raises(LeaseLost, match="taken over the run lease"), fenced.write():
             pass
+
+
+def test_a_repeated_update_changes_nothing_once_the_lease_is_lost(store: Store) -> None:
+    rename = update(leases).where(leases.c.name == "other").values(holder=bindparam("who"))
+    with store.write() as connection:
+        connection.execute(insert(leases).values(name="other", token=1, expires_at=clock.now()))
+    with lease.hold(store, "run", 60) as held, store.fenced(held).repeating(rename) as repeat:
+        assert repeat({"who": "first"}) == 1
+        with store.write() as connection:
+            connection.execute(update(leases).where(leases.c.name == "run").values(token=held.token + 1))
+
+        assert repeat({"who": "second"}) == 0
+
+    with store.read() as connection:
+        assert connection.scalar(select(leases.c.holder).where(leases.c.name == "other")) == "first"
+
+
+def test_a_repeated_update_that_began_first_is_waited_for_by_who_takes_over(postgresql_store: Store) -> None:
+    slow = update(leases).where(leases.c.name == "other", func.pg_sleep(0.5).is_not(None)).values(holder="late")
+    with postgresql_store.write() as connection:
+        connection.execute(insert(leases).values(name="other", token=1, expires_at=clock.now()))
+    with lease.hold(postgresql_store, "run", 60) as held:
+        with postgresql_store.fenced(held).repeating(slow) as repeat, ThreadPoolExecutor(1) as thread:
+            updating = thread.submit(repeat, {})
+            time.sleep(0.2)
+            with postgresql_store.write() as connection:
+                connection.execute(update(leases).where(leases.c.name == "run").values(token=held.token + 1))
+                assert updating.done()
+
+        assert updating.result() == 1
 
 
 def test_giving_back_a_lost_lease_leaves_the_new_holder_alone(store: Store) -> None:

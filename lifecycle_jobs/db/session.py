@@ -8,11 +8,11 @@ that was intended must survive a power cut, or the next run would not know that 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import ColumnElement, Connection, Engine, Update, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
@@ -36,6 +36,9 @@ class Fence(Protocol):
 
     def check(self, connection: Connection) -> None:
         """Raise LeaseLost unless the lease is still ours, and keep it so until the transaction ends."""
+
+    def holds(self) -> ColumnElement[bool]:
+        """The same as a condition, for a statement that is a transaction of its own."""
 
 
 class Store:
@@ -85,6 +88,30 @@ class Store:
             if self._fence is not None:
                 self._fence.check(connection)
             yield connection
+
+    @contextmanager
+    def repeating(self, update: Update) -> Iterator[Callable[[Mapping[str, Any]], int]]:
+        """An update to be made again and again with other values, each time at once; it says how many rows changed.
+
+        For who records many small things, each before the next may happen: what begins, checks and ends a transaction
+        costs several times the update itself. Here one statement is the whole of it, on a connection that is kept.
+        The fence is a condition of the update, so nothing changes once the lease is lost. Not durable.
+        """
+        if self._within is not None:
+            within = self._within
+            yield lambda values: within.execute(update, values).rowcount
+            return
+        if self._fence is not None:
+            update = update.where(self._fence.holds())
+        with self.engine.connect() as connection:
+
+            def execute(values: Mapping[str, Any]) -> int:
+                changed = alone.execute(update, values).rowcount
+                alone.commit()  # for SQLAlchemy: the database has done it already
+                return changed
+
+            alone = _each_statement_alone(connection)
+            yield execute
 
     @contextmanager
     def rehearse(self) -> Iterator[Store]:
@@ -160,8 +187,22 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
+def _each_statement_alone(connection: Connection) -> Connection:
+    if connection.dialect.name == "sqlite":
+        alone = connection.execution_options(lifecycle_alone=True)
+        alone.exec_driver_sql("PRAGMA synchronous = NORMAL")
+    else:
+        alone = connection.execution_options(isolation_level="AUTOCOMMIT")
+        alone.exec_driver_sql("SET synchronous_commit = off")
+    alone.commit()
+    alone.detach()  # how it is set must not be how the next one finds it
+    return alone
+
+
 def _begin_sqlite(connection: Connection) -> None:
     options: dict[str, Any] = dict(connection.get_execution_options())
+    if options.get("lifecycle_alone"):
+        return
     if not options.get("lifecycle_write"):
         connection.exec_driver_sql("BEGIN")
         return

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
@@ -142,6 +142,7 @@ class _Delivery:
     def run(self, only: Sequence[int] | None) -> DeliveryReport:
         """Deliver until nothing is left or nothing can leave."""
         with self._open:
+            self._sent = self._open.enter_context(self._store.repeating(records.SENT))
             if self._repeatable:
                 (transport,) = self._transports
                 with transport:
@@ -221,29 +222,42 @@ class _Delivery:
             senders.release(ended)
 
     def _record(self, told: Sequence[tuple[Letter, Outcome]]) -> None:
-        """Record what became of letters, all in one transaction."""
-        accepted = [(letter, outcome) for letter, outcome in told if isinstance(outcome, Accepted)]
-        others = [(letter, outcome) for letter, outcome in told if not isinstance(outcome, (Accepted, Withheld))]
-        redirected = bool(self._mail.redirect_to)
-        if accepted or others:
+        """Record what became of letters: first, in one statement, of all that were simply accepted."""
+        simply, others = list[Acceptance](), list[tuple[Letter, Outcome]]()
+        for letter, outcome in told:
+            if isinstance(outcome, Accepted) and not letter.was_parked:
+                simply.append(Acceptance(letter.id, outcome.response))
+            elif not isinstance(outcome, Withheld):
+                others.append((letter, outcome))
+        if simply:
+            self._record_sent(simply)
+        if others:
             with self._writing() as connection:
-                records.record_sent(
-                    connection,
-                    [Acceptance(letter.id, outcome.response) for letter, outcome in accepted],
-                    self._on,
-                    redirected=redirected,
-                )
-                resolved = [letter for letter, _ in accepted]
-                resolved += [letter for letter, outcome in others if self._recorded(connection, letter, outcome)]
+                resolved = [letter for letter, outcome in others if self._recorded(connection, letter, outcome)]
                 records.resolve_parked(connection, [letter.id for letter in resolved if letter.was_parked])
-        self._report.sent += len(accepted)
-        self._report.redirected += len(accepted) * redirected
         for letter, _ in told:
             self._letters.settled(letter.recipient_key)
 
+    def _record_sent(self, accepted: Sequence[Acceptance]) -> None:
+        began = time.monotonic()
+        if self._sent(self._as_sent(accepted)) == len(accepted):
+            self._confirmed_at = began
+            return
+        with self._writing():
+            pass  # the lease is ours: somebody has taken one of them out of the queue by hand
+
+    def _as_sent(self, accepted: Sequence[Acceptance]) -> dict[str, Any]:
+        redirected = bool(self._mail.redirect_to)
+        self._report.sent += len(accepted)
+        self._report.redirected += len(accepted) * redirected
+        return records.as_sent(accepted, self._on, redirected=redirected)
+
     def _recorded(self, connection: Connection, letter: Letter, outcome: Outcome) -> bool:
-        """Record a letter that was not accepted; whether that is the end of it."""
+        """Record one of the others; whether that is the end of it."""
         match outcome:
+            case Accepted(response):
+                connection.execute(records.SENT, self._as_sent([Acceptance(letter.id, response)]))
+                return True
             case PermanentFailure(response):
                 return self._failed(connection, letter, response)
             case TemporaryFailure(response, unavailable=unavailable, attempted=False):

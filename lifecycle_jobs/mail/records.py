@@ -58,6 +58,24 @@ class Acceptance:
     response: str
 
 
+SENT: Final = (
+    update(messages)
+    .where(among(messages.c.id, Parameter("ids")), messages.c.status == "queued")
+    .values(
+        status="sent",
+        attempts=messages.c.attempts + 1,
+        next_attempt_at=None,
+        accepted_on=bindparam("on"),
+        accepted_at=bindparam("at"),
+        response=value_of(bindparam("said", type_=Text()), messages.c.id),
+        reply_code=cast(value_of(bindparam("codes", type_=Text()), messages.c.id), Integer),
+        queue_id=value_of(bindparam("queued_as", type_=Text()), messages.c.id),
+        redirected=bindparam("elsewhere"),
+    )
+)
+"""Records all that were accepted together: one statement for each of them would cost more than handing it over."""
+
+
 def waiting(
     connection: Connection, *, after: Waiting | None, limit: int, at: datetime, only: Sequence[int] | None
 ) -> list[Waiting]:
@@ -132,26 +150,22 @@ def mark_lines(connection: Connection, marks: Mapping[int, bool]) -> None:
             )
 
 
-def record_sent(connection: Connection, accepted: Sequence[Acceptance], on: date, *, redirected: bool) -> None:
-    """The mail server took these, on that business date, and said so: what proves a notice (SPEC §3, delete).
+def as_sent(accepted: Sequence[Acceptance], on: date, *, redirected: bool) -> dict[str, Any]:
+    """The values of `SENT`: the mail server took these, on that business date.
 
-    `redirected`: it took them for somebody else than their recipients, which proves nothing.
+    What it said is what proves a notice (SPEC §3, delete). `redirected`: it took them for somebody else than their
+    recipients, which proves nothing.
     """
-    if not accepted:
-        return
     said = {each.message_id: without_addresses(each.response) for each in accepted}
-    connection.execute(
-        _SENT,
-        {
-            "ids": list(said),
-            "on": on,
-            "at": clock.now(),
-            "said": json.dumps(said),
-            "codes": json.dumps({id_: reply_code(text) for id_, text in said.items()}),
-            "queued_as": json.dumps({id_: queue_id(text) for id_, text in said.items()}),
-            "elsewhere": redirected,
-        },
-    )
+    return {
+        "ids": list(said),
+        "on": on,
+        "at": clock.now(),
+        "said": json.dumps(said),
+        "codes": json.dumps({id_: reply_code(text) for id_, text in said.items()}),
+        "queued_as": json.dumps({id_: queue_id(text) for id_, text in said.items()}),
+        "elsewhere": redirected,
+    }
 
 
 def record_moot(connection: Connection, message_ids: Sequence[int]) -> None:
@@ -247,24 +261,6 @@ def queue_parked_again(connection: Connection) -> int:
 
 def _leave_queue() -> Update:
     return update(messages).where(messages.c.id == bindparam("message"), messages.c.status == "queued")
-
-
-# One statement for all that were accepted together: for each of them one would cost more than handing it over.
-_SENT: Final = (
-    update(messages)
-    .where(among(messages.c.id, Parameter("ids")), messages.c.status == "queued")
-    .values(
-        status="sent",
-        attempts=messages.c.attempts + 1,
-        next_attempt_at=None,
-        accepted_on=bindparam("on"),
-        accepted_at=bindparam("at"),
-        response=value_of(bindparam("said", type_=Text()), messages.c.id),
-        reply_code=cast(value_of(bindparam("codes", type_=Text()), messages.c.id), Integer),
-        queue_id=value_of(bindparam("queued_as", type_=Text()), messages.c.id),
-        redirected=bindparam("elsewhere"),
-    )
-)
 
 
 def _subject(message_id: int) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.exc import OperationalError
 
 from lifecycle_jobs.db import tables
@@ -51,3 +52,31 @@ def test_whoever_holds_the_database_is_not_waited_for_longer(sqlite_store: Store
         pass
 
     assert time.monotonic() - began < 5
+
+
+def test_what_an_update_is_repeated_on_is_nobody_elses_connection(store: Store) -> None:
+    with store.write() as connection:
+        factories.customer(connection, name="before")
+    rename = update(tables.customers).values(name=bindparam("new"))
+    with store.repeating(rename) as repeat:
+        assert repeat({"new": "after"}) == 1
+        with store.read() as connection:
+            assert connection.scalar(select(tables.customers.c.name)) == "after"
+
+    with suppress(KeyError), store.write() as connection:
+        connection.execute(rename, {"new": "never"})
+        raise KeyError
+    with store.read() as connection:
+        assert connection.scalar(select(tables.customers.c.name)) == "after"
+
+
+def test_a_repeated_update_of_a_rehearsal_does_not_last(store: Store) -> None:
+    with store.write() as connection:
+        factories.customer(connection, name="before")
+    rename = update(tables.customers).values(name=bindparam("new"))
+
+    with store.rehearse() as rehearsal, rehearsal.repeating(rename) as repeat:
+        assert repeat({"new": "after"}) == 1
+
+    with store.read() as connection:
+        assert connection.scalar(select(tables.customers.c.name)) == "before"

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import pytest
 from freezegun import freeze_time
-from sqlalchemy import Connection, event, select, text, update
+from sqlalchemy import ColumnElement, Connection, event, false, select, text, update
 
 from lifecycle_jobs.db.session import Store, open_store
 from lifecycle_jobs.db.tables import boxes, message_events, messages, parked_rows
@@ -409,18 +409,18 @@ class TestNothingIsLostAndNothingComesTwice:
 
     def test_what_may_be_repeated_is_recorded_a_batch_at_a_time(self, store: Store, settings: Settings) -> None:
         queue_alerts(store, "a@example.it", "b@example.it", "c@example.it")
-        commits = []
+        updates = []
 
-        def note(connection: Connection) -> None:
-            if connection.get_execution_options().get("lifecycle_write"):
-                commits.append(connection)
+        def note(_connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+            if statement.startswith("UPDATE messages"):
+                updates.append(statement)
 
-        event.listen(store.engine, "commit", note)
+        event.listen(store.engine, "before_cursor_execute", note)
         deliver(store, settings, on=ON, transport=Scripted(repeatable=True))
-        event.remove(store.engine, "commit", note)
+        event.remove(store.engine, "before_cursor_execute", note)
 
         assert statuses(store) == ["sent"] * 3
-        assert len(commits) == 2
+        assert len(updates) == 1
 
     @pytest.mark.parametrize("repeatable", [False, True])
     def test_an_interruption_leaves_what_was_not_recorded_in_the_queue(
@@ -466,6 +466,9 @@ class TestNothingIsLostAndNothingComesTwice:
         class Lost:
             def check(self, connection: Connection) -> None:  # noqa: ARG002 -- as a fence is asked
                 raise LeaseLost("taken over")
+
+            def holds(self) -> ColumnElement[bool]:
+                return false()
 
         with pytest.raises(LeaseLost):
             deliver(store.fenced(Lost()), settings, on=ON, transport=transport)
