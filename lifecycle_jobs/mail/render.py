@@ -35,15 +35,16 @@ class Renderer:
 
     def render(self, content: Content, locale: Locale) -> Rendered:
         """The message in the holder's language. Raises `RenderError`: others may still be rendered."""
+        context = _context(content)
         return Rendered(
-            self._part(content, locale, "subject"),
-            self._part(content, locale, "text"),
-            self._part(content, locale, "html"),
+            self.files.fill_in(content.kind, locale, "subject", context),
+            self.files.fill_in(content.kind, locale, "text", context),
+            self.files.fill_in(content.kind, locale, "html", context),
         )
 
     def preview(self, kind: MessageKind, locale: Locale, part: Part = "html") -> str:
         """One part of a message as its sample would look."""
-        return self._part(SAMPLES[kind][0], locale, part)
+        return self.files.fill_in(kind, locale, part, _context(SAMPLES[kind][0]))
 
     def check(self) -> list[Problem]:
         """Everything wrong with any template; empty is good.
@@ -58,9 +59,6 @@ class Renderer:
                 for problem in self.files.problems(kind, locale, CONTEXT, samples):
                     problems[problem] = None
         return [*problems, *self.files.unused()]
-
-    def _part(self, content: Content, locale: Locale, part: Part) -> str:
-        return self.files.fill_in(content.kind, locale, part, _context(content))
 
 
 def _context(content: Content) -> dict[str, object]:

@@ -154,15 +154,17 @@ def serve() -> None:
     """The other process: settings come in first, then what messages say; the answers go out in the same order."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # whoever asked decides when this ends
-    incoming, outgoing = sys.stdin.buffer, sys.stdout.buffer
-    try:
+    # Not `sys.stdout.buffer`: under PYTHONUNBUFFERED it writes only a part of what does not fit into the pipe at once.
+    with (
+        suppress(EOFError, BrokenPipeError),
+        open(sys.stdin.fileno(), "rb", closefd=False) as incoming,
+        open(sys.stdout.fileno(), "wb", closefd=False) as outgoing,
+    ):
         settings: Settings = pickle.load(incoming)  # noqa: S301 -- as above
         scribe = Scribe(settings, Renderer(settings.templates.directory))
         while True:
             some, moment = pickle.load(incoming)  # noqa: S301 -- as above
             _send(outgoing, [_sendable(scribe.written(ready, moment)) for ready in some])
-    except (EOFError, BrokenPipeError):
-        return
 
 
 def _send(pipe: IO[bytes], what: object) -> None:

@@ -97,6 +97,26 @@ def test_it_goes_on_when_everybody_is_asked_to_stop_and_ends_when_it_is_needed_n
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_nothing_of_a_letter_is_lost_when_it_is_paused_while_it_hands_letters_back(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, unbuffered: str
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    some = [ready("box.suspended", "it")] * 100  # far more than a pipe holds
+    with ScribeProcess(settings) as there:
+        assert there._process is not None
+        there.give(some, MOMENT)
+        for _ in range(5):
+            time.sleep(0.4)
+            there._process.send_signal(signal.SIGSTOP)
+            time.sleep(0.05)
+            there._process.send_signal(signal.SIGCONT)
+
+        assert len(there.take()) == 100
+        there.give(some, MOMENT)
+        assert len(there.take()) == 100
+
+
 def test_it_ends_by_itself_when_the_one_it_writes_for_is_killed() -> None:
     writes_for_it = subprocess.run(
         [sys.executable, "-c", _KILLED_WITH_A_SCRIBE], check=False, capture_output=True, text=True, cwd=_ROOT
