@@ -23,7 +23,7 @@ class NotAnAddress(Exception):
     """Nothing can be sent there. The text says why, without the address."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WireAddress:
     """An address whose `domain` is ASCII; `local` need not be."""
 

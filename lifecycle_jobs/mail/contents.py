@@ -5,6 +5,9 @@ concerned, nearest expiry first. The kind of a message is the kind of the event 
 name of its template folder. Money is whole euro cents, in attributes that end in ``_cents``; dates are
 business dates (SPEC §1). Nothing here is formatted: words, dates and amounts become text in the template,
 in the holder's language.
+
+These classes have no `slots`: what is frozen and has them is pickled by Python code instead of C, and a long queue
+has each of them pickled on its way to the process that writes letters.
 """
 
 from __future__ import annotations
@@ -69,7 +72,7 @@ bank; top up the prepaid credit; nothing, the trouble is ours or the gateway's; 
 ADVICES: Final[tuple[Advice, ...]] = get_args(Advice)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Holder:
     """The customer written to: the name used in the greeting and the reference e-mail."""
 
@@ -77,7 +80,7 @@ class Holder:
     email: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sender:
     """The provider who writes. ``legal_line`` is the company line of the footer; the phone may be empty."""
 
@@ -88,7 +91,7 @@ class Sender:
     legal_line: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Links:
     """Pages of the customer area: its overview, the top-up of prepaid credit, the payment methods."""
 
@@ -97,7 +100,7 @@ class Links:
     payment_method: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AddonItem:
     """An add-on that a renewal included (paid_from = renewal), by kind and quantity (GB for extra space)."""
 
@@ -105,7 +108,7 @@ class AddonItem:
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AddonToPay:
     """An add-on that prepaid credit must pay when the box is renewed (SPEC §3, renew_addons).
 
@@ -119,7 +122,7 @@ class AddonToPay:
     shortfall_cents: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ExpiryAlertLine:
     """A box that ends with ``expires_on``, inclusive, unless its holder renews it by hand.
 
@@ -142,7 +145,7 @@ class ExpiryAlertLine:
     ending_card: EndingCard | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RenewalNoticeLine:
     """A box that renews itself; also the notice that art. 65-bis of the consumer code demands (SPEC §3).
 
@@ -164,7 +167,7 @@ class RenewalNoticeLine:
     ending_card: EndingCard | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RenewedLine:
     """A box that was renewed: the receipt. Net, VAT and gross are those of its order.
 
@@ -186,7 +189,7 @@ class RenewedLine:
     addons: tuple[AddonItem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ChargeDeclinedLine:
     """A charge that was declined; the order stays open and can be paid by hand at ``renew_url``.
 
@@ -210,7 +213,7 @@ class ChargeDeclinedLine:
     renew_url: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CreditShortLine:
     """An add-on of a renewed box that the balance does not cover.
 
@@ -228,7 +231,7 @@ class CreditShortLine:
     shortfall_cents: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AddonRenewedLine:
     """An add-on renewed from prepaid credit. ``balance_cents`` is what the debit of its cost left."""
 
@@ -241,7 +244,7 @@ class AddonRenewedLine:
     order_number: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AddonDisabledLine:
     """An add-on that was switched off after ``addon_expires_on``. Amounts count for ``credit_short`` only."""
 
@@ -255,7 +258,7 @@ class AddonDisabledLine:
     shortfall_cents: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SuspendedLine:
     """A box suspended because it was not paid for: readable, no sending or receiving.
 
@@ -270,7 +273,7 @@ class SuspendedLine:
     renew_url: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DeletionWarningLine:
     """A suspended box that will be deleted for good on ``deletes_on``, ``days_left`` days from now."""
 
@@ -283,7 +286,7 @@ class DeletionWarningLine:
     renew_url: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DeletedLine:
     """A box that was deleted for good; only a holder with the same tax id may take the address again."""
 
@@ -323,7 +326,7 @@ LINE_TYPES: Final[Mapping[MessageKind, type[Line]]] = MappingProxyType(
 """The type of line that each kind of message is made of."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Content:
     """Everything a template is given. ``lines`` is never empty and stands in the order it is read in.
 

@@ -6,7 +6,7 @@ one recipient gets in a day.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -23,12 +23,15 @@ from lifecycle_jobs.mail.facts import Message
 from lifecycle_jobs.mail.gather import Gathered, Office, Pointless, Ready, Unfit, gather
 from lifecycle_jobs.mail.records import Waiting
 from lifecycle_jobs.mail.report import DeliveryReport
-from lifecycle_jobs.mail.scribe import Desk
+from lifecycle_jobs.mail.scribe import Desk, Draft
 from lifecycle_jobs.mail.transports import Outgoing
 from lifecycle_jobs.settings import Settings
 
 _LINES_AT_A_TIME: Final = 5_000
 """A batch ends early at so many lines: a few customers with very many boxes must not fill the memory."""
+
+_AHEAD: Final = 1
+"""So many times some messages are being written while others are handed over."""
 
 _SECONDS_AHEAD: Final = 10
 """No more is read than leaves in so many seconds: what was read may become moot while it waits for its turn."""
@@ -81,14 +84,18 @@ class Letters:
 
         While some are handed over the next ones are being written, where another process does that.
         """
-        before: list[tuple[Waiting, Message]] | None = None
+        begun: deque[list[tuple[Waiting, Message]]] = deque()
         for some in self._due(only):
-            leaving = self._begun(some)
-            if before is not None:
-                yield self._finished(before)
-            before = leaving
-        if before is not None:
-            yield self._finished(before)
+            begun.append(self._begun(some))
+            if len(begun) > _AHEAD:
+                yield self._finished(begun.popleft())
+        while begun:
+            yield self._finished(begun.popleft())
+
+    @property
+    def written(self) -> bool:
+        """Whether the letters that `batches` gave last are written; otherwise who asks for them has to wait."""
+        return self._at_desk.ready
 
     def _due(self, only: Sequence[int] | None) -> Iterator[Sequence[Waiting]]:
         after: Waiting | None = None
@@ -119,7 +126,7 @@ class Letters:
         for message in leaving:
             self._under_way[message.recipient_key] += 1
         ready = [each for message in leaving if isinstance(each := gathered[message.id], Ready)]
-        self._at_desk.give(ready, clock.now())
+        self._at_desk.give([_draft(each) for each in ready], clock.now())
         return [(message, each.message) for message, each in zip(leaving, ready, strict=True)]
 
     def _finished(self, leaving: Sequence[tuple[Waiting, Message]]) -> Iterator[Letter]:
@@ -231,6 +238,19 @@ def _nowhere_to_go(connection: Connection, ready: dict[int, Ready]) -> dict[int,
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
     """The moment at which a business date begins, in UTC."""
     return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def _draft(ready: Ready) -> Draft:
+    message = ready.message
+    return Draft(
+        key=message.key,
+        kind=message.kind,
+        customer_id=message.customer_id,
+        created_on=message.created_on,
+        recipient=message.recipient,
+        locale=ready.locale,
+        content=ready.content,
+    )
 
 
 def _id_of(gathered: Gathered) -> int:

@@ -10,7 +10,7 @@ MethodKind = Literal["card", "paypal", "credit", "agreement"]
 """Kinds of payment method (SPEC §2)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PaymentMethodText:
     """What may be said of a payment method. Only cards have ``brand`` and ``last4``, and not all do."""
 
@@ -19,7 +19,7 @@ class PaymentMethodText:
     last4: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EndingCard:
     """The stored card of a box, if it will no longer be valid when it is charged.
 

@@ -87,7 +87,7 @@ class Stationery:
                 mailbox_header("To", _shown(name)[:_LONGEST_NAME], self._redirect_to or recipient),
                 text_header("X-Lifecycle-Recipient", str(recipient)) if self._redirect_to else b"",
                 text_header("Subject", _shown(rendered.subject)),
-                token_header("Date", format_datetime(moment)),
+                token_header("Date", _date(moment)),
                 token_header("Message-ID", message_id),
                 b'Content-Type: multipart/alternative;\r\n boundary="%b"\r\n' % boundary,
                 b"\r\n--%b\r\n" % boundary,
@@ -119,6 +119,8 @@ def _quoted(text: str) -> bytes:
 def _quoted_line(line: str) -> bytes:
     return b2a_qp(f"{line}\r\n".encode(errors="replace"), istext=True)[:-2]
 
+
+_date = lru_cache(maxsize=64)(format_datetime)  # many are written in the same moment
 
 # Most lines of a message are those of its template, and the same in the next one.
 _line = lru_cache(maxsize=4096)(_quoted_line)

@@ -52,7 +52,7 @@ from lifecycle_jobs.stops import Switch
 
 __all__ = ["DeliveryReport", "deliver", "open_transport", "retry_parked"]
 
-_AT_A_TIME: Final = 40
+_AT_A_TIME: Final = 100
 """Messages that are put together at a time while connections wait for their letters to be recorded."""
 
 _MANY: Final = 200
@@ -60,6 +60,9 @@ _MANY: Final = 200
 
 _PATIENCE: Final = 0.05
 """Seconds after which a wait for the server looks whether the delivery is to end."""
+
+_A_MOMENT: Final = 0.002
+"""Seconds after which a wait for the server looks whether more letters are written."""
 
 _NOTHING_LEFT: Final = object()
 
@@ -189,7 +192,8 @@ class _Delivery:
                         if isinstance(letter, Letter):
                             senders.put(letter, letter.envelope)
                             continue
-                    self._settle(senders, senders.ended(_PATIENCE if senders.in_hand else 0))
+                    patience = _A_MOMENT if senders.room and not nothing_left else _PATIENCE
+                    self._settle(senders, senders.ended(patience))
                     self._look_around()
                     if self._report.stopped is not None:
                         break
@@ -199,8 +203,10 @@ class _Delivery:
             self._settle(senders, senders.rest())
 
     def _flow(self, only: Sequence[int] | None) -> Iterator[Letter | None]:
-        """All letters, with a pause to look around after some: very many may become moot one after the other."""
+        """All letters, with pauses to look around: very many may become moot one after the other."""
         for some in self._letters.batches(only):
+            while not self._letters.written:
+                yield None
             yield from some
             yield None
 

@@ -14,21 +14,36 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
-from typing import IO, Final, Protocol, Self
+from typing import IO, Final, NamedTuple, Protocol, Self
 
 from lifecycle_jobs.errors import RunStopped
 from lifecycle_jobs.mail.addresses import wire_address
-from lifecycle_jobs.mail.gather import Ready
+from lifecycle_jobs.mail.contents import Content, Locale
 from lifecycle_jobs.mail.identity import message_id
 from lifecycle_jobs.mail.mime import Stationery
 from lifecycle_jobs.mail.render import Renderer
 from lifecycle_jobs.mail.transports import Outgoing
 from lifecycle_jobs.settings import Settings
+
+
+class Draft(NamedTuple):
+    """What a letter is written from. It knows nothing of the database, so that the other process need not either."""
+
+    key: str
+    kind: str
+    customer_id: str
+    created_on: date
+    recipient: str
+    locale: Locale
+    content: Content
+
 
 Written = Outgoing | Exception
 """An envelope, or why there is none."""
@@ -38,9 +53,13 @@ _GONE: Final = "The process that writes letters has ended. What had left is reco
 
 
 class Desk(Protocol):
-    """Where letters are written. What was given in is to be taken out, in turn, before more than one more is given."""
+    """Where letters are written. What was given in is to be taken out, in turn."""
 
-    def give(self, some: Sequence[Ready], moment: datetime) -> None:
+    @property
+    def ready(self) -> bool:
+        """Whether `take` would not have to wait for anybody."""
+
+    def give(self, some: Sequence[Draft], moment: datetime) -> None:
         """Have these written; `moment` is what their Date says."""
 
     def take(self) -> list[Written]:
@@ -54,41 +73,45 @@ class Scribe:
         self._stationery = Stationery(settings)
         self._renderer = renderer
         self._domain = settings.mail.message_id_domain
-        self._given: list[tuple[Sequence[Ready], datetime]] = []
+        self._given: list[tuple[Sequence[Draft], datetime]] = []
 
-    def give(self, some: Sequence[Ready], moment: datetime) -> None:
+    @property
+    def ready(self) -> bool:
+        """There is nobody to wait for."""
+        return True
+
+    def give(self, some: Sequence[Draft], moment: datetime) -> None:
         """Keep them until they are asked for."""
         self._given.append((some, moment))
 
     def take(self) -> list[Written]:
         """Write what was given first."""
         some, moment = self._given.pop(0)
-        return [self.written(ready, moment) for ready in some]
+        return [self.written(draft, moment) for draft in some]
 
-    def written(self, ready: Ready, moment: datetime) -> Written:
+    def written(self, draft: Draft, moment: datetime) -> Written:
         """One envelope, or the error for which it cannot be written."""
         try:
-            return self._envelope(ready, moment)
+            return self._envelope(draft, moment)
         except Exception as error:  # noqa: BLE001 -- one that cannot be written is recorded, the others go out
             return error
 
-    def _envelope(self, ready: Ready, moment: datetime) -> Outgoing:
-        message, content = ready.message, ready.content
-        recipient = wire_address(message.recipient)
+    def _envelope(self, draft: Draft, moment: datetime) -> Outgoing:
+        recipient = wire_address(draft.recipient)
         return Outgoing(
-            key=message.key,
-            kind=message.kind,
-            customer_id=message.customer_id,
-            created_on=message.created_on,
+            key=draft.key,
+            kind=draft.kind,
+            customer_id=draft.customer_id,
+            created_on=draft.created_on,
             sender=self._stationery.sender,
             recipient=recipient,
             needs_smtputf8=self._stationery.needs_smtputf8(recipient),
             content=self._stationery.write(
-                self._renderer.render(content, ready.locale),
-                kind=content.kind,
-                locale=ready.locale,
-                message_id=message_id(message.key, self._domain),
-                name=content.holder.name,
+                self._renderer.render(draft.content, draft.locale),
+                kind=draft.content.kind,
+                locale=draft.locale,
+                message_id=message_id(draft.key, self._domain),
+                name=draft.content.holder.name,
                 recipient=recipient,
                 moment=moment,
             ),
@@ -96,11 +119,17 @@ class Scribe:
 
 
 class ScribeProcess:
-    """Has another process write, while this one goes on. Open for the length of a `with` block."""
+    """Has another process write, while this one goes on. Open for the length of a `with` block.
+
+    What it has written is read at once by a thread, whether it is asked for or not: while nobody read that, the other
+    process would read nothing either, and whoever had more to give than a pipe holds would wait for ever.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
+        self._written: SimpleQueue[list[Written] | None] = SimpleQueue()
+        self._asked_for = 0
 
     def __enter__(self) -> Self:
         # Its own module by name: with `multiprocessing` it would first run this program's entry point again.
@@ -110,7 +139,9 @@ class ScribeProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        _send(self._pipes[0], self._settings)
+        incoming, outgoing = self._pipes
+        _send(incoming, self._settings)
+        threading.Thread(target=self._read, args=(outgoing,), name="scribe", daemon=True).start()
         return self
 
     def __exit__(
@@ -118,29 +149,43 @@ class ScribeProcess:
     ) -> None:
         if self._process is None:
             return
-        for pipe in self._pipes:
-            with suppress(BrokenPipeError):  # what it was to be told last, if it is gone
-                pipe.close()
+        with suppress(BrokenPipeError):  # what it was to be told last, if it is gone
+            self._pipes[0].close()
         try:
-            self._process.wait(_ENDS_WITHIN)
+            self._process.wait(0 if self._asked_for else _ENDS_WITHIN)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._process.kill()  # it holds nothing that anybody would miss
             self._process.wait()
 
-    def give(self, some: Sequence[Ready], moment: datetime) -> None:
+    @property
+    def ready(self) -> bool:
+        """Whether something is written."""
+        return not self._written.empty()
+
+    def give(self, some: Sequence[Draft], moment: datetime) -> None:
         """Have these written. Raises RunStopped if the other process is gone, as `take` does."""
         try:
             _send(self._pipes[0], (some, moment))
         except BrokenPipeError as error:
             raise RunStopped(_GONE) from error
+        self._asked_for += 1
 
     def take(self) -> list[Written]:
         """Wait for what was given first."""
-        try:
-            written: list[Written] = pickle.load(self._pipes[1])  # noqa: S301 -- a pipe between two of our own processes
-        except (EOFError, pickle.UnpicklingError) as error:
-            raise RunStopped(_GONE) from error
+        written = self._written.get()
+        if written is None:
+            self._written.put(None)
+            raise RunStopped(_GONE)
+        self._asked_for -= 1
         return written
+
+    def _read(self, outgoing: IO[bytes]) -> None:
+        try:
+            with suppress(EOFError, pickle.UnpicklingError), outgoing:
+                while True:
+                    self._written.put(pickle.load(outgoing))  # noqa: S301 -- a pipe between two processes of ours
+        finally:
+            self._written.put(None)
 
     @property
     def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
@@ -160,11 +205,12 @@ def serve() -> None:
         open(sys.stdin.fileno(), "rb", closefd=False) as incoming,
         open(sys.stdout.fileno(), "wb", closefd=False) as outgoing,
     ):
-        settings: Settings = pickle.load(incoming)  # noqa: S301 -- as above
+        settings: Settings = pickle.load(incoming)  # noqa: S301 -- a pipe between two processes of ours
         scribe = Scribe(settings, Renderer(settings.templates.directory))
         while True:
             some, moment = pickle.load(incoming)  # noqa: S301 -- as above
-            _send(outgoing, [_sendable(scribe.written(ready, moment)) for ready in some])
+            outgoing.write(_packed([scribe.written(draft, moment) for draft in some]))
+            outgoing.flush()
 
 
 def _send(pipe: IO[bytes], what: object) -> None:
@@ -172,10 +218,17 @@ def _send(pipe: IO[bytes], what: object) -> None:
     pipe.flush()
 
 
+def _packed(some: list[Written]) -> bytes:
+    try:
+        return pickle.dumps(some, pickle.HIGHEST_PROTOCOL)
+    except Exception:  # noqa: BLE001 -- whatever keeps one of them from being sent
+        return pickle.dumps([_sendable(written) for written in some], pickle.HIGHEST_PROTOCOL)
+
+
 def _sendable(written: Written) -> Written:
     """Errors of templates hold frames that cannot be sent; what they say can."""
     try:
         pickle.dumps(written)
-    except Exception:  # noqa: BLE001 -- whatever keeps it from being sent
+    except Exception:  # noqa: BLE001 -- as above
         return RuntimeError(f"{type(written).__name__}: {written}")
     return written

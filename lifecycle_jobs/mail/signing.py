@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import dkim
-
 from lifecycle_jobs.errors import ConfigurationError
 from lifecycle_jobs.settings.sections import MailSettings
 
@@ -29,6 +27,8 @@ class Signer:
 
     def signed(self, content: bytes) -> bytes:
         """The message with its signature at its head."""
+        import dkim
+
         signature: bytes = dkim.sign(
             content,
             self._selector,

@@ -95,7 +95,7 @@ class TemplateFiles:
     def fill_in(self, name: str, locale: Locale, part: Part, context: Mapping[str, object]) -> str:
         """A part of the message in folder `name`. A subject is one line, a text is wrapped. Raises `RenderError`."""
         try:
-            text = self._template(name, locale, part).render(context)
+            text = _rendered(self._template(name, locale, part), context)
         except RenderError:
             raise
         except Exception as error:
@@ -250,6 +250,15 @@ def _filters(words: Words, locale: Locale) -> dict[str, Callable[..., Any]]:
 
 def _before(day: date, days: int) -> date:
     return day - timedelta(days=days)
+
+
+def _rendered(template: Template, context: Mapping[str, object]) -> str:
+    """What `template.render(context)` gives; that would put the same globals together anew for each message."""
+    filled = template.new_context({**template.globals, **context}, shared=True)
+    try:
+        return template.environment.concat(template.root_render_func(filled))
+    except Exception:  # noqa: BLE001 -- it goes on as the same error, with the template's own lines in its traceback
+        template.environment.handle_exception()
 
 
 def _tidy(text: str) -> str:

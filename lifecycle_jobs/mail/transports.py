@@ -11,7 +11,7 @@ from typing import Protocol, Self, TypeAlias
 from lifecycle_jobs.mail.addresses import WireAddress
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Outgoing:
     """A message ready to leave. `content` is the whole of it, lines ending in CRLF.
 

@@ -110,10 +110,14 @@ def as_the_email_package_writes_it(name: str, to: str, rendered: Rendered) -> by
 
 
 def header_texts(content: bytes) -> dict[str, str]:
-    """Every header as RFC 2047 has it read, white space as one blank."""
+    """Every header as RFC 2047 has it read."""
     headers = BytesHeaderParser(policy=compat32).parsebytes(content)
-    texts = {name: str(make_header(decode_header(value.replace("\r\n", "")))) for name, value in headers.items()}
-    return {name: " ".join(text.split()) for name, text in texts.items()}
+    return {name: str(make_header(decode_header(value.replace("\r\n", "")))) for name, value in headers.items()}
+
+
+def without_blanks(texts: dict[str, str]) -> dict[str, str]:
+    """The package loses some of the blanks between two encoded words."""
+    return {name: "".join(text.split()) for name, text in texts.items()}
 
 
 def compare(tmp_path: Path, name: str, rendered: Rendered) -> None:
@@ -124,8 +128,9 @@ def compare(tmp_path: Path, name: str, rendered: Rendered) -> None:
     mine, expected = header_texts(ours), header_texts(theirs)
     for varying in ("Content-Type", "To"):
         del mine[varying], expected[varying]
-    assert mine == expected
-    assert shown_name(ours) == shown_name(theirs)
+    assert without_blanks(mine) == without_blanks(expected)
+    assert mine["Subject"] == _shown(rendered.subject)
+    assert shown_name(ours) == _shown(name)[:300].rstrip()
     one, other = parsed(ours), parsed(theirs)
     assert one.get_content_type() == other.get_content_type() == "multipart/alternative"
     assert [part.get_content_type() for part in one.iter_parts()] == [p.get_content_type() for p in other.iter_parts()]

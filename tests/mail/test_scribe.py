@@ -17,11 +17,9 @@ import pytest
 from lifecycle_jobs.errors import RunStopped
 from lifecycle_jobs.mail.addresses import NotAnAddress
 from lifecycle_jobs.mail.contents import LOCALES, MESSAGE_KINDS, Locale, MessageKind
-from lifecycle_jobs.mail.facts import Message
-from lifecycle_jobs.mail.gather import Ready
 from lifecycle_jobs.mail.render import Renderer
 from lifecycle_jobs.mail.samples import SAMPLES
-from lifecycle_jobs.mail.scribe import Scribe, ScribeProcess
+from lifecycle_jobs.mail.scribe import Draft, Scribe, ScribeProcess
 from lifecycle_jobs.settings import Settings
 from tests.mail.office import settings_for
 
@@ -33,14 +31,13 @@ def settings(tmp_path: Path) -> Settings:
     return settings_for(tmp_path)
 
 
-def ready(kind: str, locale: Locale, *, recipient: str = "mario.rossi@example.it") -> Ready:
+def draft(kind: str, locale: Locale, *, recipient: str = "mario.rossi@example.it") -> Draft:
     content = SAMPLES[cast("MessageKind", kind)][0]
-    message = Message(1, f"2027-03-24/1/c1/{kind}", kind, locale, recipient, date(2027, 3, 24), 0, "c1", "Mario", 0)
-    return Ready(message, locale, dataclasses.replace(content), {})
+    return Draft(f"2027-03-24/1/c1/{kind}", kind, "c1", date(2027, 3, 24), recipient, locale, content)
 
 
 def test_another_process_writes_the_same_bytes(settings: Settings) -> None:
-    some = [ready(kind, locale) for kind in MESSAGE_KINDS for locale in LOCALES]
+    some = [draft(kind, locale) for kind in MESSAGE_KINDS for locale in LOCALES]
     here = Scribe(settings, Renderer())
     here.give(some, MOMENT)
     with ScribeProcess(settings) as there:
@@ -52,15 +49,28 @@ def test_another_process_writes_the_same_bytes(settings: Settings) -> None:
 def test_what_was_given_first_is_taken_first(settings: Settings) -> None:
     with ScribeProcess(settings) as there:
         for kind in ("box.suspended", "box.deleted"):
-            there.give([ready(kind, "it")], MOMENT)
+            there.give([draft(kind, "it")], MOMENT)
 
         kinds = [getattr(there.take()[0], "kind", None) for _ in range(2)]
 
     assert kinds == ["box.suspended", "box.deleted"]
 
 
+@pytest.mark.timeout(60)
+def test_very_long_letters_can_be_given_while_very_long_ones_are_being_written(settings: Settings) -> None:
+    alert = draft("box.expiry_alert", "it")
+    (line,) = alert.content.lines
+    lines = tuple(dataclasses.replace(line, address=f"casella-{number}@pec.example") for number in range(2_000))
+    long = alert._replace(content=dataclasses.replace(alert.content, lines=lines))
+    with ScribeProcess(settings) as there:
+        for _ in range(3):
+            there.give([long, long], MOMENT)
+
+        assert [len(there.take()) for _ in range(3)] == [2, 2, 2]
+
+
 def test_one_that_cannot_be_written_comes_back_as_its_error_and_the_others_are_written(settings: Settings) -> None:
-    some = [ready("box.suspended", "it"), ready("box.suspended", "it", recipient="nobody"), ready("box.deleted", "en")]
+    some = [draft("box.suspended", "it"), draft("box.suspended", "it", recipient="nobody"), draft("box.deleted", "en")]
     with ScribeProcess(settings) as there:
         there.give(some, MOMENT)
         first, second, third = there.take()
@@ -87,10 +97,10 @@ def test_it_goes_on_when_everybody_is_asked_to_stop_and_ends_when_it_is_needed_n
     with ScribeProcess(settings) as there:
         process = there._process
         assert process is not None
-        there.give([ready("box.suspended", "it")], MOMENT)
+        there.give([draft("box.suspended", "it")], MOMENT)
         there.take()
         os.kill(process.pid, number)
-        there.give([ready("box.suspended", "it")], MOMENT)
+        there.give([draft("box.suspended", "it")], MOMENT)
 
         assert len(there.take()) == 1
 
@@ -102,7 +112,7 @@ def test_nothing_of_a_letter_is_lost_when_it_is_paused_while_it_hands_letters_ba
     settings: Settings, monkeypatch: pytest.MonkeyPatch, unbuffered: str
 ) -> None:
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
-    some = [ready("box.suspended", "it")] * 100  # far more than a pipe holds
+    some = [draft("box.suspended", "it")] * 100  # far more than a pipe holds
     with ScribeProcess(settings) as there:
         assert there._process is not None
         there.give(some, MOMENT)
@@ -144,7 +154,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _give_and_take(there: ScribeProcess) -> None:
-    there.give([ready("box.suspended", "it")], MOMENT)
+    there.give([draft("box.suspended", "it")], MOMENT)
     there.take()
 
 
