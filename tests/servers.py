@@ -171,7 +171,7 @@ def _sqlite_template() -> Path:
 
 
 def _create_database(connection: psycopg.Connection, name: str, template: str) -> None:
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} ENCODING 'UTF8'")
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} ENCODING 'UTF8' STRATEGY FILE_COPY")
     connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
 
 

@@ -256,7 +256,7 @@ def test_a_repeated_update_that_began_first_is_waited_for_by_who_takes_over(post
             time.sleep(0.2)
             with postgresql_store.write() as connection:
                 connection.execute(update(leases).where(leases.c.name == "run").values(token=held.token + 1))
-                assert updating.done()
+                assert connection.scalar(select(leases.c.holder).where(leases.c.name == "other")) == "late"
 
         assert updating.result() == 1
 

@@ -20,16 +20,17 @@ from lifecycle_jobs.jobs.task import Progress
 @contextmanager
 def stoppable(progress: Progress) -> Iterator[Progress]:
     """The progress of long work, which ends with StopRequested once a signal has come."""
-    asked = threading.Event()
+    asked = False  # not an Event: one signal may come while another is being noted, and would wait for its lock
 
     def ask(number: int, _frame: FrameType | None) -> None:
-        if asked.is_set() and number == signal.SIGINT:
+        nonlocal asked
+        if asked and number == signal.SIGINT:
             raise KeyboardInterrupt
-        asked.set()
+        asked = True
 
     def advance(name: str, rows: int) -> None:
         progress(name, rows)
-        if asked.is_set():
+        if asked:
             message = f"Stopped as asked, during {name}. What was committed stays done; the same command continues."
             raise StopRequested(message)
 
