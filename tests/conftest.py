@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from lifecycle_jobs.db.session import Store, open_store
-from tests import servers
+from tests import compiled, servers
 
 # Where time stands still, what waits for a time-out would wait for ever.
 freezegun.configure(
@@ -25,6 +25,8 @@ freezegun.configure(
     ]
 )
 
+
+compiled.share()
 
 _LONG = ("properties", "crash", "scenarios", "webhooks", "payments")
 """Folders of tests that take long, the longest first."""
