@@ -183,7 +183,7 @@ def open_beside(store: Store, *, patience: int) -> Store:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # the driver must not begin transactions on its own: we choose the kind
-    for pragma in ("journal_mode = WAL", "foreign_keys = ON", "wal_autocheckpoint = 65536", "cache_size = -65536"):
+    for pragma in ("journal_mode = WAL", "foreign_keys = ON", "wal_autocheckpoint = 65536", "cache_size = -32768"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -191,6 +191,7 @@ def _each_statement_alone(connection: Connection) -> Connection:
     if connection.dialect.name == "sqlite":
         alone = connection.execution_options(lifecycle_alone=True)
         alone.exec_driver_sql("PRAGMA synchronous = NORMAL")
+        alone.exec_driver_sql("PRAGMA cache_size = -4096")  # one row at a time: there is little to remember
     else:
         alone = connection.execution_options(isolation_level="AUTOCOMMIT")
         alone.exec_driver_sql("SET synchronous_commit = off")

@@ -71,7 +71,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.delivery", description="Measure delivery by SMTP.")
-    parser.add_argument("--messages", type=int, default=5_000, help="how many wait, where speed is measured")
+    parser.add_argument("--messages", type=int, default=20_000, help="how many wait, where speed is measured")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 4, 16], help="to the mail server")
     parser.add_argument("--databases", nargs="+", choices=databases.KINDS, default=databases.KINDS)
     parser.add_argument(
