@@ -19,6 +19,7 @@ no job store: two daemons on one would run everything twice, and it would say ag
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -68,6 +69,9 @@ ACTOR: Final = "daemon"
 
 _REMIND_EVERY: Final = 3600.0
 """Seconds between two complaints about the same thing that waits for a person."""
+
+_HEARS_WITHIN: Final = 0.5
+"""Seconds after which the main thread wakes for signals that did not wake it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,7 @@ class Daemon:
                 except (SQLAlchemyError, LifecycleError) as error:
                     self._remind("daemon_waits", why=_class_and_reason(error))
                 self.vitals.tick()
-                self._stopping.wait(min(self.settings.schedule.check_every, self.settings.lease.seconds / 3))
+                _wait(self._stopping, min(self.settings.schedule.check_every, self.settings.lease.seconds / 3))
         log.info("daemon_stopped")
 
     def do(self, name: str) -> None:
@@ -267,7 +271,7 @@ class Daemon:
             except SQLAlchemyError as error:
                 self._remind("daemon_waits", why=_class_and_reason(error))
                 self.vitals.tick()
-                self._stopping.wait(self.settings.schedule.check_every)
+                _wait(self._stopping, self.settings.schedule.check_every)
             else:
                 return
 
@@ -307,7 +311,7 @@ class Daemon:
         log.info("daemon_leads")
         try:
             with self._scheduled():
-                self._not_leading.wait()
+                _wait(self._not_leading, math.inf)
         finally:
             self._leadership = None
             self.vitals.become("standby")
@@ -344,6 +348,17 @@ class Daemon:
         if now - self._reminded_at.get(event, -_REMIND_EVERY) >= _REMIND_EVERY:
             self._reminded_at[event] = now
             log.error(event, **values)
+
+
+def _wait(event: threading.Event, seconds: float) -> None:
+    """Wait for the event, so many seconds at most, but never long at a stretch.
+
+    The handler of a signal runs when the main thread next wakes. One that comes just as it falls asleep does not wake
+    it: without end it would sleep on, and be killed by whoever asked it to stop.
+    """
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0 and not event.wait(min(left, _HEARS_WITHIN)):
+        pass
 
 
 def _class_and_reason(error: Exception) -> str:
