@@ -107,7 +107,7 @@ def count_from_one(cell: str) -> int:
 def month(cell: str) -> int:
     """A month, 1 to 12."""
     number = count(cell)
-    if not 1 <= number <= 12:  # noqa: PLR2004 -- there are twelve
+    if number not in range(1, 13):
         raise BadCellError(f"not a month{quoted(cell)}")
     return number
 
