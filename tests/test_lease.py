@@ -236,11 +236,11 @@ def test_a_repeated_update_changes_nothing_once_the_lease_is_lost(store: Store) 
     with store.write() as connection:
         connection.execute(insert(leases).values(name="other", token=1, expires_at=clock.now()))
     with lease.hold(store, "run", 60) as held, store.fenced(held).repeating(rename) as repeat:
-        assert repeat({"who": "first"}) == 1
+        assert repeat([{"who": "first"}]) == 1
         with store.write() as connection:
             connection.execute(update(leases).where(leases.c.name == "run").values(token=held.token + 1))
 
-        assert repeat({"who": "second"}) == 0
+        assert repeat([{"who": "second"}]) == 0
 
     with store.read() as connection:
         assert connection.scalar(select(leases.c.holder).where(leases.c.name == "other")) == "first"
@@ -252,7 +252,7 @@ def test_a_repeated_update_that_began_first_is_waited_for_by_who_takes_over(post
         connection.execute(insert(leases).values(name="other", token=1, expires_at=clock.now()))
     with lease.hold(postgresql_store, "run", 60) as held:
         with postgresql_store.fenced(held).repeating(slow) as repeat, ThreadPoolExecutor(1) as thread:
-            updating = thread.submit(repeat, {})
+            updating = thread.submit(repeat, [{}])
             time.sleep(0.2)
             with postgresql_store.write() as connection:
                 connection.execute(update(leases).where(leases.c.name == "run").values(token=held.token + 1))

@@ -59,14 +59,6 @@ class joined(FunctionElement[str]):  # noqa: N801 -- reads as the SQL function i
     name = "joined"
 
 
-class value_of(FunctionElement[str]):  # noqa: N801 -- reads as the SQL function it is
-    """`value_of(object, key)`: the text under a key of a JSON object that was sent as text; none for null."""
-
-    type = Text()
-    inherit_cache = True
-    name = "value_of"
-
-
 def _arguments(element: FunctionElement[Any], compiler: SQLCompiler, **kw: Any) -> list[str]:
     clauses: list[ColumnElement[Any]] = list(element.clauses)
     return [compiler.process(clause, **kw) for clause in clauses]
@@ -121,18 +113,6 @@ def _json_object_postgresql(element: json_object, compiler: SQLCompiler, **kw: A
 def _joined(element: joined, compiler: SQLCompiler, **kw: Any) -> str:
     # concat() would be nicer; SQLite has it only since 3.44.
     return "(" + " || ".join(f"CAST({text} AS TEXT)" for text in _arguments(element, compiler, **kw)) + ")"
-
-
-@compiles(value_of, "sqlite")
-def _value_of_sqlite(element: value_of, compiler: SQLCompiler, **kw: Any) -> str:
-    values, key = _arguments(element, compiler, **kw)
-    return f"""json_extract({values}, '$."' || {key} || '"')"""
-
-
-@compiles(value_of, "postgresql")
-def _value_of_postgresql(element: value_of, compiler: SQLCompiler, **kw: Any) -> str:
-    values, key = _arguments(element, compiler, **kw)
-    return f"(CAST({values} AS JSONB) ->> CAST({key} AS TEXT))"
 
 
 @dataclass(frozen=True, slots=True)

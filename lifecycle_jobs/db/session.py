@@ -8,7 +8,7 @@ that was intended must survive a power cut, or the next run would not know that 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
+from lifecycle_jobs.db.repeated import Repeated
 from lifecycle_jobs.errors import ConfigurationError
 
 _SQLITE_BUSY_SECONDS = 60
@@ -90,28 +91,19 @@ class Store:
             yield connection
 
     @contextmanager
-    def repeating(self, update: Update) -> Iterator[Callable[[Mapping[str, Any]], int]]:
+    def repeating(self, update: Update) -> Iterator[Callable[[Sequence[Mapping[str, Any]]], int]]:
         """An update to be made again and again with other values, each time at once; it says how many rows changed.
 
-        For who records many small things, each before the next may happen: what begins, checks and ends a transaction
-        costs several times the update itself. Here one statement is the whole of it, on a connection that is kept.
         The fence is a condition of the update, so nothing changes once the lease is lost. Not durable.
         """
         if self._within is not None:
             within = self._within
-            yield lambda values: within.execute(update, values).rowcount
+            yield lambda rows: within.execute(update, rows).rowcount
             return
         if self._fence is not None:
             update = update.where(self._fence.holds())
         with self.engine.connect() as connection:
-
-            def execute(values: Mapping[str, Any]) -> int:
-                changed = alone.execute(update, values).rowcount
-                alone.commit()  # for SQLAlchemy: the database has done it already
-                return changed
-
-            alone = _each_statement_alone(connection)
-            yield execute
+            yield Repeated(_each_statement_alone(connection), update)
 
     @contextmanager
     def rehearse(self) -> Iterator[Store]:

@@ -30,7 +30,6 @@ from lifecycle_jobs.mail import records
 from lifecycle_jobs.mail.discretion import without_addresses
 from lifecycle_jobs.mail.eml_files import EmlFiles
 from lifecycle_jobs.mail.letters import Letter, Letters
-from lifecycle_jobs.mail.records import Acceptance
 from lifecycle_jobs.mail.render import Renderer
 from lifecycle_jobs.mail.report import DeliveryReport
 from lifecycle_jobs.mail.scribe import Desk, Scribe, ScribeProcess
@@ -228,11 +227,11 @@ class _Delivery:
             senders.release(ended)
 
     def _record(self, told: Sequence[tuple[Letter, Outcome]]) -> None:
-        """Record what became of letters: first, in one statement, of all that were simply accepted."""
-        simply, others = list[Acceptance](), list[tuple[Letter, Outcome]]()
+        """Record what became of letters: first, in one transaction, of all that were simply accepted."""
+        simply, others = list[tuple[Letter, Accepted]](), list[tuple[Letter, Outcome]]()
         for letter, outcome in told:
             if isinstance(outcome, Accepted) and not letter.was_parked:
-                simply.append(Acceptance(letter.id, outcome.response))
+                simply.append((letter, outcome))
             elif not isinstance(outcome, Withheld):
                 others.append((letter, outcome))
         if simply:
@@ -244,25 +243,25 @@ class _Delivery:
         for letter, _ in told:
             self._letters.settled(letter.recipient_key)
 
-    def _record_sent(self, accepted: Sequence[Acceptance]) -> None:
+    def _record_sent(self, accepted: Sequence[tuple[Letter, Accepted]]) -> None:
         began = time.monotonic()
-        if self._sent(self._as_sent(accepted)) == len(accepted):
+        if self._sent([self._as_sent(letter, outcome.response) for letter, outcome in accepted]) == len(accepted):
             self._confirmed_at = began
             return
         with self._writing():
             pass  # the lease is ours: somebody has taken one of them out of the queue by hand
 
-    def _as_sent(self, accepted: Sequence[Acceptance]) -> dict[str, Any]:
+    def _as_sent(self, letter: Letter, response: str) -> dict[str, Any]:
         redirected = bool(self._mail.redirect_to)
-        self._report.sent += len(accepted)
-        self._report.redirected += len(accepted) * redirected
-        return records.as_sent(accepted, self._on, redirected=redirected)
+        self._report.sent += 1
+        self._report.redirected += redirected
+        return records.as_sent(letter.id, response, self._on, redirected=redirected)
 
     def _recorded(self, connection: Connection, letter: Letter, outcome: Outcome) -> bool:
         """Record one of the others; whether that is the end of it."""
         match outcome:
             case Accepted(response):
-                connection.execute(records.SENT, self._as_sent([Acceptance(letter.id, response)]))
+                connection.execute(records.SENT, self._as_sent(letter, response))
                 return True
             case PermanentFailure(response):
                 return self._failed(connection, letter, response)

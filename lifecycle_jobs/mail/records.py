@@ -7,7 +7,6 @@ Message-ID.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -15,11 +14,8 @@ from typing import Any, Final
 
 from sqlalchemy import (
     Connection,
-    Integer,
-    Text,
     Update,
     bindparam,
-    cast,
     func,
     insert,
     literal,
@@ -30,7 +26,7 @@ from sqlalchemy import (
 )
 
 from lifecycle_jobs import clock
-from lifecycle_jobs.db.dialect import Parameter, among, joined, value_of
+from lifecycle_jobs.db.dialect import among, joined
 from lifecycle_jobs.db.tables import boxes, message_events, messages, parked_rows
 from lifecycle_jobs.mail.answers import queue_id, reply_code
 from lifecycle_jobs.mail.discretion import describe, without_addresses
@@ -50,30 +46,22 @@ class Waiting:
     was_parked: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Acceptance:
-    """A message was taken, and what the server said."""
-
-    message_id: int
-    response: str
-
-
 SENT: Final = (
     update(messages)
-    .where(among(messages.c.id, Parameter("ids")), messages.c.status == "queued")
+    .where(messages.c.id == bindparam("message"), messages.c.status == "queued")
     .values(
         status="sent",
         attempts=messages.c.attempts + 1,
         next_attempt_at=None,
         accepted_on=bindparam("on"),
         accepted_at=bindparam("at"),
-        response=value_of(bindparam("said", type_=Text()), messages.c.id),
-        reply_code=cast(value_of(bindparam("codes", type_=Text()), messages.c.id), Integer),
-        queue_id=value_of(bindparam("queued_as", type_=Text()), messages.c.id),
+        response=bindparam("said"),
+        reply_code=bindparam("code"),
+        queue_id=bindparam("queued_as"),
         redirected=bindparam("elsewhere"),
     )
 )
-"""Records all that were accepted together: one statement for each of them would cost more than handing it over."""
+"""Records one that was accepted; its values are made by `as_sent`."""
 
 
 def waiting(
@@ -150,20 +138,20 @@ def mark_lines(connection: Connection, marks: Mapping[int, bool]) -> None:
             )
 
 
-def as_sent(accepted: Sequence[Acceptance], on: date, *, redirected: bool) -> dict[str, Any]:
-    """The values of `SENT`: the mail server took these, on that business date.
+def as_sent(message_id: int, response: str, on: date, *, redirected: bool) -> dict[str, Any]:
+    """The values of `SENT`: the mail server took this one, on that business date.
 
-    What it said is what proves a notice (SPEC §3, delete). `redirected`: it took them for somebody else than their
-    recipients, which proves nothing.
+    What it said is what proves a notice (SPEC §3, delete). `redirected`: it took it for somebody else than its
+    recipient, which proves nothing.
     """
-    said = {each.message_id: without_addresses(each.response) for each in accepted}
+    said = without_addresses(response)
     return {
-        "ids": list(said),
+        "message": message_id,
         "on": on,
         "at": clock.now(),
-        "said": json.dumps(said),
-        "codes": json.dumps({id_: reply_code(text) for id_, text in said.items()}),
-        "queued_as": json.dumps({id_: queue_id(text) for id_, text in said.items()}),
+        "said": said,
+        "code": reply_code(said),
+        "queued_as": queue_id(said),
         "elsewhere": redirected,
     }
 

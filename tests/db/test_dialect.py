@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import ColumnElement, Date, Integer, Text, cast, literal, null, select
 
-from lifecycle_jobs.db.dialect import Parameter, among, days_between, days_later, joined, json_object, latest, value_of
+from lifecycle_jobs.db.dialect import Parameter, among, days_between, days_later, joined, json_object, latest
 from lifecycle_jobs.db.session import Store, open_store
 from lifecycle_jobs.db.tables import boxes, customers
 from tests import factories, servers
@@ -143,10 +143,3 @@ def test_among_values_that_are_given_when_the_statement_is_executed(either: Stor
             ([], ["c1", "c2"], []),
         ):
             assert connection.scalars(both, {"ids": numbers, "texts": customers_of}).all() == expected
-
-
-@pytest.mark.parametrize(("key", "found"), [(17, '250 OK: "as" è'), (18, None), (19, None)])
-def test_the_text_under_a_key_of_an_object_that_was_sent(either: Store, key: int, found: str | None) -> None:
-    sent = literal('{"17": "250 OK: \\"as\\" \\u00e8", "18": null}', Text())
-
-    assert value(either, value_of(sent, cast(literal(key), Integer))) == found

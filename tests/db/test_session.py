@@ -59,7 +59,7 @@ def test_what_an_update_is_repeated_on_is_nobody_elses_connection(store: Store) 
         factories.customer(connection, name="before")
     rename = update(tables.customers).values(name=bindparam("new"))
     with store.repeating(rename) as repeat:
-        assert repeat({"new": "after"}) == 1
+        assert repeat([{"new": "after"}]) == 1
         with store.read() as connection:
             assert connection.scalar(select(tables.customers.c.name)) == "after"
 
@@ -76,7 +76,7 @@ def test_a_repeated_update_of_a_rehearsal_does_not_last(store: Store) -> None:
     rename = update(tables.customers).values(name=bindparam("new"))
 
     with store.rehearse() as rehearsal, rehearsal.repeating(rename) as repeat:
-        assert repeat({"new": "after"}) == 1
+        assert repeat([{"new": "after"}]) == 1
 
     with store.read() as connection:
         assert connection.scalar(select(tables.customers.c.name)) == "before"

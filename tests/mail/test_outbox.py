@@ -3,7 +3,7 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ import pytest
 from freezegun import freeze_time
 from sqlalchemy import ColumnElement, Connection, event, false, select, text, update
 
+from lifecycle_jobs.db.repeated import Repeated
 from lifecycle_jobs.db.session import Store, open_store
 from lifecycle_jobs.db.tables import boxes, message_events, messages, parked_rows
 from lifecycle_jobs.errors import LeaseLost
@@ -407,20 +408,22 @@ class TestNothingIsLostAndNothingComesTwice:
 
         assert seen == [["queued"] * 3, ["sent", "queued", "queued"], ["sent", "sent", "queued"]]
 
-    def test_what_may_be_repeated_is_recorded_a_batch_at_a_time(self, store: Store, settings: Settings) -> None:
+    def test_what_may_be_repeated_is_recorded_a_batch_at_a_time(
+        self, store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         queue_alerts(store, "a@example.it", "b@example.it", "c@example.it")
-        updates = []
+        recorded = []
+        record = Repeated.__call__
 
-        def note(_connection: Connection, _cursor: object, statement: str, *_: object) -> None:
-            if statement.startswith("UPDATE messages"):
-                updates.append(statement)
+        def note(repeated: Repeated, rows: Sequence[Mapping[str, Any]]) -> int:
+            recorded.append(len(rows))
+            return record(repeated, rows)
 
-        event.listen(store.engine, "before_cursor_execute", note)
+        monkeypatch.setattr(Repeated, "__call__", note)
         deliver(store, settings, on=ON, transport=Scripted(repeatable=True))
-        event.remove(store.engine, "before_cursor_execute", note)
 
         assert statuses(store) == ["sent"] * 3
-        assert len(updates) == 1
+        assert recorded == [3]
 
     @pytest.mark.parametrize("repeatable", [False, True])
     def test_an_interruption_leaves_what_was_not_recorded_in_the_queue(
