@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, func, select
 
@@ -32,8 +31,7 @@ PRICED_KINDS: Final = frozenset({"box.expiry_alert", "box.renewal_notice"})
 """Kinds of event whose lines say what the next term will cost (SPEC §4)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A queued message with its customer as he is now. `recipient` is his address when it was composed."""
 
     id: int
@@ -48,8 +46,7 @@ class Message:
     credit_cents: int
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(NamedTuple):
     """A box as it is now (SPEC §2)."""
 
     id: int
@@ -69,8 +66,7 @@ class Box:
     suspended_reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Addon:
+class Addon(NamedTuple):
     """The add-on that an event is about, as it is now."""
 
     kind: str
@@ -79,8 +75,7 @@ class Addon:
     expires_on: date
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(NamedTuple):
     """The payment method that a box has now. `exp_month` and `exp_year` are those of a card, where they are known."""
 
     kind: str
@@ -90,8 +85,7 @@ class Method:
     exp_year: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class ActiveAddon:
+class ActiveAddon(NamedTuple):
     """An add-on of a box that a renewal of the box would renew too: active and not cancelled."""
 
     kind: str
@@ -101,8 +95,7 @@ class ActiveAddon:
     expires_on: date
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """What a line tells of: what happened (`detail` as the job wrote it), and what it happened to as that is now.
 
     `term` is E of the box's term then, or A of the add-on's. `marked_moot` is what the last attempt at sending found.
@@ -121,25 +114,41 @@ class Event:
     renewed_addons: tuple[AddonItem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Dossier:
+class Dossier(NamedTuple):
     """A message and everything that its lines are made of."""
 
     message: Message
     events: tuple[Event, ...]
 
 
+# The columns of the fields, in their order, and where they stand among all that a line is made of.
+_OF_EVENT: Final = (
+    events.c.id,
+    events.c.kind,
+    events.c.occurred_on,
+    events.c.term_expires_on,
+    events.c.detail,
+    message_events.c.moot,
+)
+_OF_BOX: Final = tuple(boxes.c[name] for name in Box._fields)
+_OF_ADDON: Final = tuple(addons.c[name] for name in Addon._fields)
+_OF_METHOD: Final = tuple(payment_methods.c[name] for name in Method._fields)
+_BOX: Final = slice(len(_OF_EVENT), len(_OF_EVENT) + len(_OF_BOX))
+_ADDON: Final = slice(_BOX.stop, _BOX.stop + len(_OF_ADDON))
+_METHOD: Final = slice(_ADDON.stop, _ADDON.stop + len(_OF_METHOD))
+
+
 def read_dossiers(connection: Connection, message_ids: Sequence[int]) -> list[Dossier]:
     """The dossiers of these messages, in the order of their ids."""
-    rows = connection.execute(_event_rows(message_ids)).all()
-    kinds = {row.kind for row in rows}
+    rows = connection.execute(_line_rows(message_ids)).all()
+    kinds = {row[1] for row in rows}
     active = _active_addons(connection, message_ids) if kinds & PRICED_KINDS else {}
     renewed = _renewed_addons(connection, message_ids) if "box.renewed" in kinds else {}
     by_message: dict[int, list[Event]] = defaultdict(list)
     for row in rows:
-        event = _event(row, active.get(row.box_id, ()), renewed.get(row.event_id, ()))
-        by_message[row.message_id].append(event)
-    return [Dossier(Message(*row), tuple(by_message[row.id])) for row in connection.execute(_message_rows(message_ids))]
+        by_message[row.message_id].append(_event(row, active, renewed))
+    messages_found = [Message(*row) for row in connection.execute(_message_rows(message_ids))]
+    return [Dossier(message, tuple(by_message[message.id])) for message in messages_found]
 
 
 def _message_rows(message_ids: Sequence[int]) -> Select[Any]:
@@ -162,41 +171,9 @@ def _message_rows(message_ids: Sequence[int]) -> Select[Any]:
     )
 
 
-def _event_rows(message_ids: Sequence[int]) -> Select[Any]:
+def _line_rows(message_ids: Sequence[int]) -> Select[Any]:
     return (
-        select(
-            message_events.c.message_id,
-            message_events.c.moot,
-            events.c.id.label("event_id"),
-            events.c.kind,
-            events.c.occurred_on,
-            events.c.term_expires_on,
-            events.c.detail,
-            boxes.c.id.label("box_id"),
-            boxes.c.address,
-            boxes.c.address_key,
-            boxes.c.plan,
-            boxes.c.status,
-            boxes.c.expires_on,
-            boxes.c.renewal_years,
-            boxes.c.auto_renew,
-            boxes.c.annual_price_cents,
-            boxes.c.domain,
-            boxes.c.cancelled_on,
-            boxes.c.hold_until,
-            boxes.c.hold_reason,
-            boxes.c.suspended_on,
-            boxes.c.suspended_reason,
-            addons.c.kind.label("addon_kind"),
-            addons.c.quantity.label("addon_quantity"),
-            addons.c.status.label("addon_status"),
-            addons.c.expires_on.label("addon_expires_on"),
-            payment_methods.c.kind.label("method_kind"),
-            payment_methods.c.brand.label("method_brand"),
-            payment_methods.c.last4.label("method_last4"),
-            payment_methods.c.exp_month,
-            payment_methods.c.exp_year,
-        )
+        select(*_OF_EVENT, *_OF_BOX, *_OF_ADDON, *_OF_METHOD, message_events.c.message_id)
         .select_from(message_events)
         .join(events, events.c.id == message_events.c.event_id)
         .outerjoin(addons, addons.c.addon_id == events.c.addon_id)
@@ -252,51 +229,23 @@ def _renewed_addons(connection: Connection, message_ids: Sequence[int]) -> dict[
     return by_event
 
 
-def _event(row: Row[Any], active: tuple[ActiveAddon, ...], renewed: tuple[AddonItem, ...]) -> Event:
+def _event(
+    row: Row[Any],
+    active: Mapping[int, tuple[ActiveAddon, ...]],
+    renewed: Mapping[int, tuple[AddonItem, ...]],
+) -> Event:
+    event_id, kind, occurred_on, term, detail, marked_moot, box_id = row[: _BOX.start + 1]
+    addon, method = row[_ADDON], row[_METHOD]
     return Event(
-        id=row.event_id,
-        kind=row.kind,
-        occurred_on=row.occurred_on,
-        term=row.term_expires_on,
-        detail=row.detail,
-        marked_moot=row.moot,
-        box=_box(row),
-        addon=_addon(row),
-        method=_method(row),
-        active_addons=active,
-        renewed_addons=renewed,
+        event_id,
+        kind,
+        occurred_on,
+        term,
+        detail,
+        marked_moot,
+        Box(*row[_BOX]) if box_id is not None else None,
+        Addon(*addon) if addon[0] is not None else None,
+        Method(*method) if method[0] is not None else None,
+        active.get(box_id, ()),
+        renewed.get(event_id, ()),
     )
-
-
-def _box(row: Row[Any]) -> Box | None:
-    if row.box_id is None:
-        return None
-    return Box(
-        id=row.box_id,
-        address=row.address,
-        address_key=row.address_key,
-        plan=row.plan,
-        status=row.status,
-        expires_on=row.expires_on,
-        renewal_years=row.renewal_years,
-        auto_renew=row.auto_renew,
-        annual_price_cents=row.annual_price_cents,
-        domain=row.domain,
-        cancelled_on=row.cancelled_on,
-        hold_until=row.hold_until,
-        hold_reason=row.hold_reason,
-        suspended_on=row.suspended_on,
-        suspended_reason=row.suspended_reason,
-    )
-
-
-def _addon(row: Row[Any]) -> Addon | None:
-    if row.addon_kind is None:
-        return None
-    return Addon(row.addon_kind, row.addon_quantity, row.addon_status, row.addon_expires_on)
-
-
-def _method(row: Row[Any]) -> Method | None:
-    if row.method_kind is None:
-        return None
-    return Method(row.method_kind, row.method_brand, row.method_last4, row.exp_month, row.exp_year)

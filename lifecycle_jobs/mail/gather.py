@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
-from typing import TypeAlias, cast
+from typing import NamedTuple, TypeAlias, cast
 
 from sqlalchemy import Connection
 
@@ -26,8 +25,7 @@ from lifecycle_jobs.mail.moot import is_moot
 from lifecycle_jobs.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(NamedTuple):
     """A message that has something to say. `marks` holds the events whose mootness is no longer as recorded."""
 
     message: Message
@@ -36,16 +34,14 @@ class Ready:
     marks: Mapping[int, bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Pointless:
+class Pointless(NamedTuple):
     """A message all of whose lines are moot: it is not sent."""
 
     message: Message
     marks: Mapping[int, bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Unfit:
+class Unfit(NamedTuple):
     """A message that could not be put together; it stands in nobody's way."""
 
     message_id: int

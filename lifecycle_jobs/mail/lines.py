@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache, partial
 from typing import Final, cast
 from urllib.parse import quote
 
@@ -75,7 +76,10 @@ class Desk:
 
 def page(link: str, address: str) -> str:
     """A link of the settings with the address of a box filled in."""
-    return link.format(address=quote(address, safe=""))
+    return link.format(address=_quoted(address))
+
+
+_quoted = lru_cache(maxsize=8)(partial(quote, safe=""))  # a letter has several links with the same address
 
 
 def line_for(event: Event, credit_cents: int, desk: Desk) -> Line:

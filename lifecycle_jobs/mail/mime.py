@@ -20,15 +20,13 @@ from lifecycle_jobs.errors import ConfigurationError
 from lifecycle_jobs.mail.addresses import NotAnAddress, WireAddress, wire_address
 from lifecycle_jobs.mail.contents import Locale
 from lifecycle_jobs.mail.headers import mailbox_header, text_header, token_header
+from lifecycle_jobs.mail.remembered import Remembered
 from lifecycle_jobs.mail.render import Rendered, one_line
 from lifecycle_jobs.mail.signing import signer_for
 from lifecycle_jobs.settings import Settings
 
 _LONGEST_NAME: Final = 300
 """Characters of a name that a header shows."""
-
-_LONGEST_REMEMBERED: Final = 500
-"""Characters of a line that is remembered in quoted-printable: a few very long ones must not fill the memory."""
 
 # Quoted-printable for both parts: it fits servers that take seven bits only, lines are never too long, and
 # filters for spam do not like text in base64.
@@ -112,8 +110,7 @@ class Stationery:
 def _quoted(text: str) -> bytes:
     """The text in quoted-printable, whatever ends its lines; it comes out ending in a line break."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
-    quoted = [_line(line) if len(line) <= _LONGEST_REMEMBERED else _quoted_line(line) for line in lines]
-    return b"\r\n".join([*quoted, b""])
+    return b"\r\n".join([*map(_line, lines), b""])
 
 
 def _quoted_line(line: str) -> bytes:
@@ -122,8 +119,7 @@ def _quoted_line(line: str) -> bytes:
 
 _date = lru_cache(maxsize=64)(format_datetime)  # many are written in the same moment
 
-# Most lines of a message are those of its template, and the same in the next one.
-_line = lru_cache(maxsize=4096)(_quoted_line)
+_line = Remembered(_quoted_line).__getitem__
 
 
 def _shown(text: str) -> str:

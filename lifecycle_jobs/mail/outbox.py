@@ -51,7 +51,7 @@ from lifecycle_jobs.stops import Switch
 
 __all__ = ["DeliveryReport", "deliver", "open_transport", "retry_parked"]
 
-_AT_A_TIME: Final = 100
+_AT_A_TIME: Final = 200
 """Messages that are put together at a time while connections wait for their letters to be recorded."""
 
 _MANY: Final = 200
