@@ -26,6 +26,10 @@ from lifecycle_jobs.errors import EmergencyStop
 HEEDED_WITHIN: Final = 0.05
 """Seconds."""
 
+_IN_FORCE: Final = select(emergency_stops.c.stopped_at, emergency_stops.c.actor, emergency_stops.c.why).where(
+    emergency_stops.c.in_force
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Stop:
@@ -41,11 +45,7 @@ class Stop:
 
 def in_force(connection: Connection) -> Stop | None:
     """The stop that is in force, if there is one."""
-    row = connection.execute(
-        select(emergency_stops.c.stopped_at, emergency_stops.c.actor, emergency_stops.c.why).where(
-            emergency_stops.c.in_force
-        )
-    ).one_or_none()
+    row = connection.execute(_IN_FORCE).one_or_none()
     return None if row is None else Stop(*row)
 
 
