@@ -268,7 +268,7 @@ def _deliver(store: Store, settings: Settings, on: date, progress: Progress) -> 
     try:
         return deliver_now(store, settings, on, progress)
     except LeaseHeld:
-        return DeliveryReport(stopped="another process is delivering")
+        return DeliveryReport(elsewhere=True)
 
 
 def deliver_now(store: Store, settings: Settings, on: date, progress: Progress) -> DeliveryReport:

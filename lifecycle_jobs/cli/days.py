@@ -184,6 +184,7 @@ def as_dict(report: DayReport) -> dict[str, Any]:
             "failed": report.delivery.failed,
             "parked": report.delivery.parked,
             "deferred": report.delivery.deferred,
+            "elsewhere": report.delivery.elsewhere,
             "seconds": {"compose": round(report.compose_seconds, 3), "deliver": round(report.delivery_seconds, 3)},
         },
         "unresolved_charges": report.unresolved_charges,
@@ -217,6 +218,9 @@ def show(report: DayReport) -> None:
         say(f"  would: {action['what']}  {action['address']}  (term to {action['term_expires_on']})")
     if len(report.would_do or []) > _SHOWN:
         say(f"  … and {len(report.would_do or []) - _SHOWN:,} more; all of them with --json")
+    if mail.elsewhere:
+        say("Another process is delivering; the messages are left to it, and to whoever delivers after it: a daemon, a")
+        say("timer, or lifecycle-jobs deliver.")
     for failure in report.failures:
         complain(f"! {failure}")
     console.file.flush()

@@ -10,7 +10,8 @@ class DeliveryReport:
     """How many messages went which way. `stopped` says why the rest was left in the queue, if it was.
 
     `deferred` were tried and are to be tried again; `held_back` were not, because their recipients had enough for the
-    day; `redirected` are those of `sent` that went to `mail.redirect_to`.
+    day; `redirected` are those of `sent` that went to `mail.redirect_to`. `elsewhere`: another process was at it, and
+    all is left to it.
     """
 
     sent: int = 0
@@ -21,6 +22,7 @@ class DeliveryReport:
     held_back: int = 0
     redirected: int = 0
     stopped: str | None = None
+    elsewhere: bool = False
 
     @property
     def handled(self) -> int:

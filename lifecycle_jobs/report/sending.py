@@ -121,7 +121,7 @@ def _send(store: Store, settings: Settings, of: date, on: date, progress: Progre
 
 def _envelope(settings: Settings, report: DailyReport) -> Outgoing:
     stationery, key = Stationery(settings), f"report/{report.on}"
-    recipient = wire_address(settings.mail.redirect_to or settings.report.to)
+    recipient = wire_address(settings.report.to)
     content = stationery.write(
         ReportPages(settings).render(report, settings.report.locale),
         kind=cast("MessageKind", _KIND),

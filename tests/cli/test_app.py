@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle_jobs import clock
+from lifecycle_jobs import clock, lease
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import leases
 from lifecycle_jobs.lease import Process
@@ -120,6 +120,14 @@ def test_a_run_under_way_is_exit_code_3(lifecycle: Type, sqlite_store: Store) ->
     shown = lifecycle("replay", "2020-01-01")
     assert shown.code == 3
     assert "Another run is under way (process 1 on elsewhere)" in shown.err
+
+
+def test_a_run_while_another_process_delivers_is_no_failure(lifecycle: Type, sqlite_store: Store) -> None:
+    with lease.hold(sqlite_store, "delivery", 60):
+        shown = lifecycle("replay", "2026-03-31")
+
+    assert (shown.code, shown.err) == (0, "")
+    assert "Another process is delivering; the messages are left to it" in shown.out
 
 
 def test_json_is_the_only_thing_on_standard_output(lifecycle: Type, sqlite_store: Store) -> None:

@@ -239,7 +239,9 @@ def test_in_a_rehearsal_of_the_mail_the_report_goes_where_everything_goes(
 
     send_due(store, settings_to(tmp_path, server, redirect_to="prova@example.it"), ON, no_progress)
 
-    assert [delivered.recipient for delivered in server.delivered] == ["prova@example.it"]
+    (delivered,) = server.delivered
+    assert delivered.recipient == "prova@example.it"
+    assert delivered.message["X-Lifecycle-Recipient"] == TO
 
 
 def test_a_date_without_a_run_has_no_report_to_send(store: Store, tmp_path: Path, server: MailServer) -> None:
