@@ -6,6 +6,7 @@ there a person decides when.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -63,8 +64,9 @@ def version(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+@cache
 def head() -> str | None:
-    """The schema version that this program was written for."""
+    """The schema version that this program was written for, also while a newer one is being installed over it."""
     return ScriptDirectory.from_config(_config()).get_current_head()
 
 

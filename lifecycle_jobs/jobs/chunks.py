@@ -36,11 +36,12 @@ def apply_in_chunks(task: Task, due: ColumnElement[bool], change: Callable[[Conn
                 .order_by(boxes.c.expires_on, boxes.c.address_key)
                 .limit(task.chunk_size)
             ).all()
-        if not rows:
+        if rows:
+            in_halves([row.id for row in rows], apply, task.park_box)
+            task.advance(len(rows))
+        if len(rows) < task.chunk_size:
             return
-        in_halves([row.id for row in rows], apply, task.park_box)
         after = after_the(rows[-1])
-        task.advance(len(rows))
 
 
 def after_the(last: Any) -> ColumnElement[bool]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
-
 from lifecycle_jobs.payments.gateway import Gateway
 from lifecycle_jobs.settings import Settings
-from lifecycle_jobs.settings.gateway import GATEWAYS
+from lifecycle_jobs.settings.gateway import installed
 
 
 def open_gateway(settings: Settings) -> Gateway:
     """The gateway of `gateway.kind`, which the settings have made sure of."""
-    gateway: Gateway = entry_points(group=GATEWAYS)[settings.gateway.kind].load()(settings)
+    gateway: Gateway = installed()[settings.gateway.kind].load()(settings)
     return gateway

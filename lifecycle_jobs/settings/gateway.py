@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoints, entry_points
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -32,6 +33,12 @@ _STATEMENT_DESCRIPTOR = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 .-]{5,22}")
 _KEY_PREFIX = re.compile(r"[A-Za-z0-9._-]{1,40}")
 
 
+@cache
+def installed() -> EntryPoints:
+    """The gateways there are, by name. Looked for once: that reads what every installed package says of itself."""
+    return entry_points(group=GATEWAYS)
+
+
 class GatewaySettings(Section):
     """Who collects the money (SPEC §3)."""
 
@@ -54,7 +61,7 @@ class GatewaySettings(Section):
 
     def contradictions(self) -> Iterator[Wrong]:
         """A gateway that is not there or lacks what it needs, and what a gateway would not take."""
-        known = sorted(entry.name for entry in entry_points(group=GATEWAYS))
+        known = sorted(installed().names)
         if self.kind not in known:
             yield Wrong(("kind",), f"there is no gateway {self.kind}: {', '.join(known)}")
         if not _KEY_PREFIX.fullmatch(self.key_prefix):
