@@ -271,8 +271,10 @@ def _deliver(store: Store, settings: Settings, on: date, progress: Progress) -> 
         return DeliveryReport(elsewhere=True)
 
 
-def deliver_now(store: Store, settings: Settings, on: date, progress: Progress) -> DeliveryReport:
-    """Deliver what is queued.
+def deliver_now(
+    store: Store, settings: Settings, on: date, progress: Progress, goes_on: Callable[[], bool] = lambda: True
+) -> DeliveryReport:
+    """Deliver what is queued, or as much of it as is read before `goes_on` says no.
 
     Raises LeaseHeld if another process is at it: two would send everything twice; EmergencyStop while that is on.
     """
@@ -286,7 +288,7 @@ def deliver_now(store: Store, settings: Settings, on: date, progress: Progress) 
 
     progress("deliver", 0)
     with lease.hold(store, "delivery", settings.lease.seconds) as held:
-        return deliver(store.fenced(held), settings, on=on, progress=note)
+        return deliver(store.fenced(held), settings, on=on, progress=note, goes_on=goes_on)
 
 
 def _failures(store: Store, report: DayReport) -> list[str]:

@@ -31,6 +31,10 @@ _NOTICE_SILENCE = {
 }
 """A database host that vanishes without a word must not hold a duty for the two hours that TCP would wait."""
 
+_NOBODY_SLEEPS = "-c idle_in_transaction_session_timeout=1800000"
+"""Milliseconds. A process that is paused in the middle of a write keeps its rows locked, and what it commits when it
+is woken is older than what others have written and sent on since: after half an hour PostgreSQL takes it back."""
+
 
 class Fence(Protocol):
     """Proof that this process may write."""
@@ -136,13 +140,13 @@ def open_store(url: str) -> Store:
     """The store behind a URL. Nothing is connected yet."""
     parsed = database_url(url)
     if parsed.get_backend_name() == "sqlite":
-        engine = create_engine(parsed, connect_args={"timeout": _SQLITE_BUSY_SECONDS})
+        engine = create_engine(parsed, connect_args={"timeout": _SQLITE_BUSY_SECONDS}, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
         # Intents must survive a power cut even where the server was tuned to forget them.
-        arguments = {"options": "-c synchronous_commit=on -c timezone=UTC", **_NOTICE_SILENCE}
-        engine = create_engine(parsed, connect_args=arguments)
+        arguments = {"options": f"-c synchronous_commit=on -c timezone=UTC {_NOBODY_SLEEPS}", **_NOTICE_SILENCE}
+        engine = create_engine(parsed, connect_args=arguments, hide_parameters=True)
         event.listen(engine, "begin", _begin_postgresql)
     return Store(engine)
 
@@ -155,7 +159,7 @@ def open_beside(store: Store, *, patience: int) -> Store:
     """
     url = store.engine.url
     if store.dialect == "sqlite":
-        engine = create_engine(url, connect_args={"timeout": patience}, poolclass=NullPool)
+        engine = create_engine(url, connect_args={"timeout": patience}, poolclass=NullPool, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
@@ -168,7 +172,7 @@ def open_beside(store: Store, *, patience: int) -> Store:
             "keepalives_count": 3,
             "tcp_user_timeout": milliseconds,
         }
-        engine = create_engine(url, connect_args=arguments, poolclass=NullPool)
+        engine = create_engine(url, connect_args=arguments, poolclass=NullPool, hide_parameters=True)
         event.listen(engine, "begin", _begin_postgresql)
     return Store(engine)
 

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from lifecycle_jobs import clock
+from lifecycle_jobs.db.faults import concerns_one_row
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.mail import records
 from lifecycle_jobs.mail.addresses import NotAnAddress
@@ -53,7 +54,7 @@ class Letters:
     """The letters of one pass over the outbox, the most urgent first, then the oldest.
 
     What is recorded here is counted in the report. `at_a_time` messages are put together with one another. `open_desk`
-    is told how many there are at first, and gives where they are written.
+    is told how many there are at first, and gives where they are written. Once `goes_on` says no, nothing more is read.
     """
 
     def __init__(
@@ -65,8 +66,10 @@ class Letters:
         report: DeliveryReport,
         *,
         at_a_time: int,
+        goes_on: Callable[[], bool],
     ) -> None:
         self._store = store
+        self._goes_on = goes_on
         self._mail = settings.mail
         self._on = on
         self._report = report
@@ -101,6 +104,9 @@ class Letters:
         after: Waiting | None = None
         limit = min(self._mail.batch_size, self._mail.messages_per_second * _SECONDS_AHEAD)
         while True:
+            if after is not None and not self._goes_on():
+                self._report.more = True
+                return
             with self._store.read() as connection:
                 batch = _within_memory(
                     records.waiting(connection, after=after, limit=limit, at=self._due_by, only=only)
@@ -154,7 +160,9 @@ class Letters:
         try:
             with self._store.read() as connection:
                 found = gather(connection, message_ids, self._office)
-        except Exception as error:  # noqa: BLE001 -- a row that cannot be read must not stop the others
+        except Exception as error:
+            if not concerns_one_row(error):
+                raise  # nothing is wrong with the messages: the next pass reads them
             if len(message_ids) == 1:
                 yield Unfit(message_ids[0], error)
                 return

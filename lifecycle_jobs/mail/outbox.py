@@ -8,6 +8,8 @@ The thread that calls `deliver` does all that concerns the database, in groups: 
 them before the connections, and records what became of all that have ended in one transaction. Memory does not grow
 with the number of messages.
 
+If the database goes away meanwhile, nothing more is handed over, and what was is recorded as soon as it is back.
+
 No text leaves that the lease does not allow: beside the fence in every write, a text is handed over only while the
 last look at the fence is less than half the lease old. Who was paused for longer than that, and woken, first has to
 write, which fails if somebody has taken over.
@@ -18,14 +20,16 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import date, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
+from lifecycle_jobs import clock
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.errors import RunStopped
+from lifecycle_jobs.errors import EmergencyStop, LeaseLost, RunStopped
 from lifecycle_jobs.mail import records
 from lifecycle_jobs.mail.discretion import without_addresses
 from lifecycle_jobs.mail.eml_files import EmlFiles
@@ -44,6 +48,7 @@ from lifecycle_jobs.mail.transports import (
     TemporaryFailure,
     Transport,
     Withheld,
+    at_once,
 )
 from lifecycle_jobs.pace import Pace
 from lifecycle_jobs.settings import Settings
@@ -63,6 +68,11 @@ _PATIENCE: Final = 0.05
 _A_MOMENT: Final = 0.002
 """Seconds after which a wait for the server looks whether more letters are written."""
 
+_TRIED_AGAIN_FOR: Final = 20.0
+"""Seconds for which a database that went away is asked again and again to record what was handed over."""
+
+_AGAIN_IN: Final = 0.5
+
 _NOTHING_LEFT: Final = object()
 
 _JITTER: Final = 0.2
@@ -77,12 +87,14 @@ def deliver(
     progress: Callable[[int], None] | None = None,
     limit_to: Sequence[int] | None = None,
     transport: Transport | None = None,
+    goes_on: Callable[[], bool] = at_once,
 ) -> DeliveryReport:
     """Deliver what is queued and due on the business date `on`, the most urgent first, then the oldest.
 
     `limit_to` names the messages to deliver, where an operation wants only its own to go. `progress` is told how many
     were handled so far, again and again; it may raise RunStopped: then no message begins any more, what is in hand is
-    recorded, and the error goes on. So does the emergency stop. `transport` is the configured one, over
+    recorded, and the error goes on. So does the emergency stop. Once `goes_on` says no, nothing more is read, and the
+    report says that there was more. `transport` is the configured one, over
     `mail.connections` connections, unless given; in a rehearsal nothing leaves.
     """
     if transport is not None:
@@ -92,7 +104,7 @@ def deliver(
     else:
         door = Door()
         transports = [SmtpRelay(settings.mail, door) for _ in range(settings.mail.connections)]
-    return _Delivery(store, settings, on, transports, progress or (lambda _handled: None)).run(limit_to)
+    return _Delivery(store, settings, on, transports, progress or (lambda _handled: None), goes_on).run(limit_to)
 
 
 def retry_parked(store: Store) -> int:
@@ -125,6 +137,7 @@ class _Delivery:
         on: date,
         transports: Sequence[Transport],
         progress: Callable[[int], None],
+        goes_on: Callable[[], bool],
     ) -> None:
         self._store = store
         self._mail = settings.mail
@@ -136,10 +149,13 @@ class _Delivery:
         at_a_time = self._mail.batch_size if self._repeatable else _AT_A_TIME
         self._settings = settings
         self._open = ExitStack()
-        self._letters = Letters(store, settings, on, self._open_desk, self._report, at_a_time=at_a_time)
+        self._letters = Letters(
+            store, settings, on, self._open_desk, self._report, at_a_time=at_a_time, goes_on=goes_on
+        )
+        self._at_hand: Sequence[Ended[Letter]] = ()
         self._switch = Switch(store)
         self._lease_seconds = settings.lease.seconds
-        self._confirmed_at = time.monotonic()
+        self._confirmed_at = clock.running()
 
     def run(self, only: Sequence[int] | None) -> DeliveryReport:
         """Deliver until nothing is left or nothing can leave."""
@@ -166,6 +182,9 @@ class _Delivery:
             try:
                 for letter in batch:
                     self._switch.check()
+                    if not self._surely_ours():
+                        with self._writing():
+                            pass
                     told.append((letter, transport.send(letter.envelope)))
                     if _says_stop(told[-1][1]):
                         break
@@ -178,28 +197,44 @@ class _Delivery:
                 return
 
     def _over_connections(self, only: Sequence[int] | None) -> None:
-        letters = self._flow(only)
-        enough = max(1, len(self._transports) // 2)
         pace = Pace(self._mail.messages_per_second)
         with Senders[Letter](self._transports, pace, self._may_hand_over) as senders:
             try:
-                nothing_left = False
-                while senders.in_hand or not nothing_left:
-                    if senders.room and not nothing_left and senders.told < enough:
-                        letter = next(letters, _NOTHING_LEFT)
-                        nothing_left = letter is _NOTHING_LEFT
-                        if isinstance(letter, Letter):
-                            senders.put(letter, letter.envelope)
-                            continue
-                    patience = _A_MOMENT if senders.room and not nothing_left else _PATIENCE
-                    self._settle(senders, senders.ended(patience))
-                    self._look_around()
-                    if self._report.stopped is not None:
-                        break
-            except RunStopped:
-                self._settle(senders, senders.rest())
+                self._keep_busy(senders, self._flow(only))
+            except (RunStopped, SQLAlchemyError):
+                self._record_at_last([*self._at_hand, *senders.rest()])
                 raise
-            self._settle(senders, senders.rest())
+
+    def _keep_busy(self, senders: Senders[Letter], letters: Iterator[Letter | None]) -> None:
+        enough = max(1, len(self._transports) // 2)
+        try:
+            nothing_left = False
+            while senders.in_hand or not nothing_left:
+                if senders.room and not nothing_left and senders.told < enough:
+                    letter = next(letters, _NOTHING_LEFT)
+                    nothing_left = letter is _NOTHING_LEFT
+                    if isinstance(letter, Letter):
+                        senders.put(letter, letter.envelope)
+                        continue
+                patience = _A_MOMENT if senders.room and not nothing_left else _PATIENCE
+                self._settle(senders, senders.ended(patience))
+                self._look_around()
+                if self._report.stopped is not None:
+                    self._finish(senders)
+                    return
+        except EmergencyStop:
+            self._finish(senders)
+            raise
+
+    def _finish(self, senders: Senders[Letter]) -> None:
+        """Begin no letter any more, and wait for those in hand as long as the server may take, or until told to stop.
+
+        What a slow server takes after nobody waits for it any more would go out again.
+        """
+        senders.begin_no_more()
+        while senders.in_hand:
+            self._settle(senders, senders.ended(_PATIENCE))
+            self._progress(self._report.handled)
 
     def _flow(self, only: Sequence[int] | None) -> Iterator[Letter | None]:
         """All letters, with pauses to look around: very many may become moot one after the other."""
@@ -211,20 +246,52 @@ class _Delivery:
 
     def _look_around(self) -> None:
         """Whether the delivery is to end, and whether the lease is still ours."""
-        if time.monotonic() - self._confirmed_at > self._lease_seconds / 6:
+        if clock.running() - self._confirmed_at > self._lease_seconds / 6:
             with self._writing():
                 pass
         self._progress(self._report.handled)
         self._switch.check()
 
     def _may_hand_over(self) -> bool:
-        fresh = time.monotonic() - self._confirmed_at < self._lease_seconds / 2
-        return fresh and self._switch.stopped() is None
+        return self._surely_ours() and self._switch.stopped() is None
+
+    def _surely_ours(self) -> bool:
+        return clock.running() - self._confirmed_at < self._lease_seconds / 2
 
     def _settle(self, senders: Senders[Letter], ended: Sequence[Ended[Letter]]) -> None:
         if ended:
+            self._at_hand = ended
             self._record([(each.letter, each.outcome) for each in ended])
+            self._at_hand = ()
+            if self._report.stopped is not None:
+                senders.begin_no_more()  # before any connection is free to hand over the next
             senders.release(ended)
+
+    def _record_at_last(self, ended: Sequence[Ended[Letter]]) -> None:
+        """Record what became of letters while the database may be away: what is not recorded goes out again.
+
+        Each by itself, so that one that cannot be recorded does not keep the others from it. Gives up after a while,
+        or when told to stop, or once the lease is lost.
+        """
+        until = clock.running() + _TRIED_AGAIN_FOR
+        left = [each for each in ended if not isinstance(each.outcome, Withheld)]
+        with suppress(RunStopped, LeaseLost):
+            while left:
+                left = [each for each in left if not self._recorded_alone(each.letter, each.outcome)]
+                if left:
+                    self._progress(self._report.handled)
+                    if clock.running() > until:
+                        return
+                    time.sleep(_AGAIN_IN)
+
+    def _recorded_alone(self, letter: Letter, outcome: Outcome) -> bool:
+        try:
+            with self._writing() as connection:
+                if self._recorded(connection, letter, outcome) and letter.was_parked:
+                    records.resolve_parked(connection, [letter.id])
+        except SQLAlchemyError:
+            return False
+        return True
 
     def _record(self, told: Sequence[tuple[Letter, Outcome]]) -> None:
         """Record what became of letters: first, in one transaction, of all that were simply accepted."""
@@ -244,7 +311,7 @@ class _Delivery:
             self._letters.settled(letter.recipient_key)
 
     def _record_sent(self, accepted: Sequence[tuple[Letter, Accepted]]) -> None:
-        began = time.monotonic()
+        began = clock.running()
         if self._sent([self._as_sent(letter, outcome.response) for letter, outcome in accepted]) == len(accepted):
             self._confirmed_at = began
             return
@@ -296,7 +363,7 @@ class _Delivery:
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         """A transaction, which proves that the lease was ours when it began."""
-        began = time.monotonic()
+        began = clock.running()
         with self._store.write(durable=False) as connection:
             yield connection
         self._confirmed_at = began

@@ -11,7 +11,7 @@ class DeliveryReport:
 
     `deferred` were tried and are to be tried again; `held_back` were not, because their recipients had enough for the
     day; `redirected` are those of `sent` that went to `mail.redirect_to`. `elsewhere`: another process was at it, and
-    all is left to it.
+    all is left to it. `more`: the pass was over before the queue was.
     """
 
     sent: int = 0
@@ -23,6 +23,7 @@ class DeliveryReport:
     redirected: int = 0
     stopped: str | None = None
     elsewhere: bool = False
+    more: bool = False
 
     @property
     def handled(self) -> int:

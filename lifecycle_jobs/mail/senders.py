@@ -40,7 +40,7 @@ _STAND_BACK: Final = 30.0
 """Seconds for which a connection that the server did not want leaves the letters to the others."""
 
 LONGEST_WAIT: Final = 20.0
-"""Seconds. A server that has not answered by then is not waited for when the delivery is to end: the letter stays in
+"""Seconds. A server that has not answered by then is not waited for when the process is to end: the letter stays in
 the queue, as at a kill."""
 
 
@@ -112,8 +112,15 @@ class Senders(Generic[Letter]):
             if self._unsettled[each.sender].locked():  # at the end of all, a second letter may have followed a first
                 self._unsettled[each.sender].release()
 
+    def begin_no_more(self) -> None:
+        """Those that wait come back as `Withheld`; of those in hand it will be known what became of them."""
+        self._ending.set()
+
     def rest(self) -> list[Ended[Letter]]:
-        """Begin no letter any more; what became of those that were in hand. `Withheld` are those that were not."""
+        """Begin no letter any more; what became of those that were in hand. `Withheld` are those that were not.
+
+        What the server takes longer for than may be waited is not among them.
+        """
         self._end()
         found: list[Ended[Letter]] = []
         while self.in_hand and self._seconds_left() and any(thread.is_alive() for thread in self._threads):
@@ -135,9 +142,9 @@ class Senders(Generic[Letter]):
             thread.join(self._seconds_left())
 
     def _end(self) -> None:
-        if not self._ending.is_set():
+        self._ending.set()
+        if not self._end_by:
             self._end_by = time.monotonic() + LONGEST_WAIT
-            self._ending.set()
 
     def _seconds_left(self) -> float:
         return max(0.0, self._end_by - time.monotonic())

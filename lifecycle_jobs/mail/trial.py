@@ -13,7 +13,7 @@ from lifecycle_jobs.mail.identity import message_id
 from lifecycle_jobs.mail.mime import Stationery
 from lifecycle_jobs.mail.outbox import open_transport
 from lifecycle_jobs.mail.render import Rendered
-from lifecycle_jobs.mail.transports import Outcome, Outgoing
+from lifecycle_jobs.mail.transports import Outcome, Outgoing, Withheld
 from lifecycle_jobs.settings import Settings
 from lifecycle_jobs.stops import Switch
 
@@ -34,7 +34,8 @@ def send_trial(store: Store, settings: Settings, address: str) -> Outcome:
 
     Raises Refused for what is no address, EmergencyStop while that is on, ConfigurationError as `open_transport` does.
     """
-    Switch(store).check()
+    switch = Switch(store)
+    switch.check()
     try:
         recipient = wire_address(address)
     except NotAnAddress as error:
@@ -61,4 +62,7 @@ def send_trial(store: Store, settings: Settings, address: str) -> Outcome:
         content=content,
     )
     with open_transport(store, settings) as transport:
-        return transport.send(envelope)
+        outcome = transport.send(envelope, lambda: switch.stopped() is None)
+    if isinstance(outcome, Withheld):
+        switch.check()
+    return outcome

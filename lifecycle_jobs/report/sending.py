@@ -111,9 +111,16 @@ def _send(store: Store, settings: Settings, of: date, on: date, progress: Progre
     _begin(store, of, settings.mail.retry_after)
     report = read_report(store, settings, of, on, tick=lambda: progress(LEASE, 0))
     envelope = _envelope(settings, report)
-    Switch(store).check()
+    switch = Switch(store)
+
+    def may_hand_over() -> bool:
+        with store.write(durable=False):
+            pass  # the lease is ours: who was paused since must not send what another has sent meanwhile
+        return switch.stopped() is None
+
+    switch.check()
     with open_transport(store, settings) as transport:
-        outcome = transport.send(envelope)
+        outcome = transport.send(envelope, may_hand_over)
     sent = _record(store, of, outcome)
     progress(LEASE, 1)
     return sent
