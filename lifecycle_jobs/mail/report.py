@@ -11,7 +11,7 @@ class DeliveryReport:
 
     `deferred` were tried and are to be tried again; `held_back` were not, because their recipients had enough for the
     day; `redirected` are those of `sent` that went to `mail.redirect_to`. `elsewhere`: another process was at it, and
-    all is left to it. `more`: the pass was over before the queue was.
+    all is left to it. `more`: the pass was over, and there may be more.
     """
 
     sent: int = 0

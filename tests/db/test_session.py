@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 from sqlalchemy import bindparam, select, text, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from lifecycle_jobs.db import tables
 from lifecycle_jobs.db.session import Store, open_beside
@@ -52,6 +52,18 @@ def test_whoever_holds_the_database_is_not_waited_for_longer(sqlite_store: Store
         pass
 
     assert time.monotonic() - began < 5
+
+
+def test_a_process_that_sleeps_in_the_middle_of_a_write_does_not_keep_it_for_ever(postgresql_store: Store) -> None:
+    with postgresql_store.read() as connection:
+        assert connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "30min"
+
+
+def test_an_error_of_the_database_does_not_tell_what_was_sent_to_it(store: Store) -> None:
+    with pytest.raises(DBAPIError) as refused, store.write() as connection:
+        connection.execute(text("INSERT INTO nowhere VALUES (:who)"), {"who": "anna@example.it"})
+
+    assert "anna" not in str(refused.value)
 
 
 def test_what_an_update_is_repeated_on_is_nobody_elses_connection(store: Store) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import pytest
 from freezegun import freeze_time
@@ -16,6 +17,8 @@ from lifecycle_jobs import clock, lease, operators, runs
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import leases, staff_reports
 from lifecycle_jobs.errors import EmergencyStop, LeaseHeld, LeaseLost, Refused, StopRequested
+from lifecycle_jobs.mail import trial
+from lifecycle_jobs.mail.transports import Accepted, MayHandOver, Outcome, Outgoing, Withheld, at_once
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.report import sending
 from lifecycle_jobs.report.sending import send_due, send_now
@@ -200,6 +203,65 @@ def test_who_lost_the_lease_sends_nothing(store: Store, tmp_path: Path, server: 
         send_due(store, settings, ON, taken_over)
 
     assert (server.delivered, recorded(store)) == ([], [])
+
+
+class Slow:
+    """A mail server that takes so long to greet that much may happen before it is given the text."""
+
+    repeatable = False
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        self._meanwhile = meanwhile
+        self.sent = 0
+
+    def send(self, envelope: Outgoing, may_hand_over: MayHandOver = at_once) -> Outcome:
+        del envelope
+        self._meanwhile()
+        if not may_hand_over():
+            return Withheld()
+        self.sent += 1
+        return Accepted("250 OK")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+def test_who_loses_the_lease_while_the_server_greets_sends_nothing(
+    store: Store, tmp_path: Path, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken_over() -> None:
+        with store.write() as connection:
+            connection.execute(leases.update().where(leases.c.name == sending.LEASE).values(token=99))
+
+    slow = Slow(taken_over)
+    monkeypatch.setattr(sending, "open_transport", lambda *_: slow)
+    complete(store)
+
+    with pytest.raises(LeaseLost):
+        send_due(store, settings_to(tmp_path, server), ON, no_progress)
+    assert slow.sent == 0
+
+
+def test_an_emergency_stop_while_the_server_greets_keeps_it_back(
+    store: Store, tmp_path: Path, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Slow(lambda: operators.stop_everything(store, Operator("anna", None, ON), "wrong prices"))
+    monkeypatch.setattr(sending, "open_transport", lambda *_: slow)
+    monkeypatch.setattr(trial, "open_transport", lambda *_: slow)
+    complete(store)
+
+    sent = send_due(store, settings_to(tmp_path, server), ON, no_progress)
+    assert (sent and sent.status, slow.sent) == ("queued", 0)
+
+    operators.resume(store, Operator("anna", None, ON))
+    with pytest.raises(EmergencyStop):
+        trial.send_trial(store, settings_to(tmp_path, server), "anna@example.it")
+    assert slow.sent == 0
 
 
 @pytest.mark.parametrize("after", [0, 20])

@@ -1,0 +1,234 @@
+"""What a delivery does when the database, the server or the lease goes away under it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+import pytest
+from sqlalchemy import Connection, select, update
+from sqlalchemy.exc import OperationalError
+
+from lifecycle_jobs import clock, lease, operators
+from lifecycle_jobs.db.repeated import Repeated
+from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.db.tables import leases, messages
+from lifecycle_jobs.errors import EmergencyStop, LeaseLost
+from lifecycle_jobs.mail import letters, outbox, senders
+from lifecycle_jobs.mail.eml_files import EmlFiles
+from lifecycle_jobs.mail.gather import Gathered, Office, gather
+from lifecycle_jobs.mail.outbox import deliver
+from lifecycle_jobs.mail.report import DeliveryReport
+from lifecycle_jobs.mail.transports import (
+    Accepted,
+    MayHandOver,
+    Outcome,
+    Outgoing,
+    TemporaryFailure,
+    Withheld,
+    at_once,
+)
+from lifecycle_jobs.operators import Operator
+from lifecycle_jobs.settings import Settings
+from tests.mail.office import ON, queue_alerts, settings_for
+
+CONNECTIONS = 4
+
+
+class Relay:
+    """A mail server that all connections share. What it took is remembered, whoever heard of it."""
+
+    def __init__(self) -> None:
+        self.took: list[str] = []
+        self.answer: Callable[[str], Outcome] = lambda _recipient: Accepted("250 OK")
+
+
+class Line:
+    """One of the connections to it."""
+
+    repeatable = False
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+
+    def send(self, envelope: Outgoing, may_hand_over: MayHandOver = at_once) -> Outcome:
+        if not may_hand_over():
+            return Withheld()
+        outcome = self._relay.answer(envelope.recipient.local)
+        if isinstance(outcome, Accepted):
+            self._relay.took.append(envelope.recipient.local)
+        return outcome
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+@pytest.fixture
+def relay(monkeypatch: pytest.MonkeyPatch) -> Relay:
+    relay = Relay()
+    monkeypatch.setattr(outbox, "SmtpRelay", lambda *_: Line(relay))
+    return relay
+
+
+@pytest.fixture
+def smtp(tmp_path: Path) -> Settings:
+    return settings_for(tmp_path, transport="smtp", host="unused", connections=CONNECTIONS, messages_per_second=1_000)
+
+
+def went_away() -> OperationalError:
+    return OperationalError("…", {}, psycopg.OperationalError("terminating connection due to administrator command"))
+
+
+def deliver_once(store: Store, settings: Settings, **how: Any) -> DeliveryReport:
+    with lease.hold(store, "delivery", settings.lease.seconds) as held:
+        return deliver(store.fenced(held), settings, on=ON, **how)
+
+
+def by_status(store: Store) -> Counter[str]:
+    with store.read() as connection:
+        return Counter(connection.scalars(select(messages.c.status)))
+
+
+def recipients(number: int) -> list[str]:
+    return [f"r{each}@example.it" for each in range(number)]
+
+
+def test_a_database_that_goes_away_while_messages_are_read_parks_none_of_them(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue_alerts(store, *recipients(5))
+    answers = iter([went_away()])
+
+    def shaky(connection: Connection, message_ids: Sequence[int], office: Office) -> list[Gathered]:
+        for error in answers:
+            raise error
+        return gather(connection, message_ids, office)
+
+    monkeypatch.setattr(letters, "gather", shaky)
+    with pytest.raises(OperationalError):
+        deliver_once(store, settings_for(tmp_path))
+    assert by_status(store) == {"queued": 5}
+
+    assert deliver_once(store, settings_for(tmp_path)).sent == 5
+
+
+@pytest.mark.parametrize("away_for", [1, 3])
+def test_a_database_that_goes_away_while_letters_are_handed_over_makes_none_go_twice(
+    store: Store, smtp: Settings, relay: Relay, monkeypatch: pytest.MonkeyPatch, away_for: int
+) -> None:
+    queue_alerts(store, *recipients(30))
+    monkeypatch.setattr(outbox, "_AGAIN_IN", 0.01)
+    record, write, asked = Repeated.__call__, outbox._Delivery._recorded_alone, Counter[str]()
+
+    def repeated(self: Repeated, rows: Sequence[Mapping[str, Any]]) -> int:
+        asked["at once"] += 1
+        if asked["at once"] == 3:
+            raise went_away()
+        return record(self, rows)
+
+    def alone(self: outbox._Delivery, letter: letters.Letter, outcome: Outcome) -> bool:
+        asked["alone"] += 1
+        return asked["alone"] > away_for and write(self, letter, outcome)
+
+    monkeypatch.setattr(Repeated, "__call__", repeated)
+    monkeypatch.setattr(outbox._Delivery, "_recorded_alone", alone)
+    with pytest.raises(OperationalError):
+        deliver_once(store, smtp)
+    assert by_status(store)["sent"] == len(relay.took)
+
+    deliver_once(store, smtp)
+
+    assert sorted(relay.took) == sorted(f"r{each}" for each in range(30))
+    assert by_status(store) == {"sent": 30}
+
+
+def slow_after_the_first(seconds: float) -> Callable[[str], Outcome]:
+    def answer(recipient: str) -> Outcome:
+        if recipient == "r0":
+            time.sleep(seconds / 4)  # the others have handed theirs over by then
+            return TemporaryFailure("421 overloaded", unavailable=True)
+        time.sleep(seconds)
+        return Accepted("250 OK")
+
+    return answer
+
+
+def test_what_a_slow_server_takes_after_another_connection_was_sent_away_is_recorded(
+    store: Store, smtp: Settings, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(senders, "LONGEST_WAIT", 0.1)
+    queue_alerts(store, *recipients(CONNECTIONS))
+    relay.answer = slow_after_the_first(0.8)
+
+    report = deliver_once(store, smtp)
+
+    assert (report.sent, report.deferred, report.stopped) == (CONNECTIONS - 1, 1, "421 overloaded")
+    assert by_status(store) == {"sent": CONNECTIONS - 1, "queued": 1}
+
+
+def test_what_a_slow_server_takes_after_the_emergency_stop_is_recorded(
+    store: Store, smtp: Settings, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(senders, "LONGEST_WAIT", 0.1)
+    queue_alerts(store, *recipients(20))
+    stopped: list[bool] = []
+
+    def answer(_recipient: str) -> Outcome:
+        if not stopped:
+            stopped.append(True)
+            operators.stop_everything(store, Operator("anna", None, ON), "wrong prices")
+        time.sleep(0.8)
+        return Accepted("250 OK")
+
+    relay.answer = answer
+    with pytest.raises(EmergencyStop):
+        deliver_once(store, smtp)
+
+    assert 1 <= len(relay.took) <= CONNECTIONS
+    assert by_status(store) == {"sent": len(relay.took), "queued": 20 - len(relay.took)}
+
+
+def test_who_was_paused_while_writing_files_writes_no_more_once_the_lease_is_lost(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, write, paused = settings_for(tmp_path), EmlFiles.send, [0.0]
+    queue_alerts(store, *recipients(50))
+    running = clock.running
+    monkeypatch.setattr(clock, "running", lambda: running() + paused[0])
+    written: list[str] = []
+
+    def send(self: EmlFiles, envelope: Outgoing, may_hand_over: MayHandOver = at_once) -> Outcome:
+        written.append(envelope.recipient.local)
+        if len(written) == 3:
+            paused[0] = 3600.0
+            with store.write() as connection:
+                connection.execute(update(leases).where(leases.c.name == "delivery").values(token=leases.c.token + 1))
+        return write(self, envelope, may_hand_over)
+
+    monkeypatch.setattr(EmlFiles, "send", send)
+    with pytest.raises(LeaseLost):
+        deliver_once(store, settings)
+
+    assert len(written) == 3
+
+
+def test_a_pass_that_is_over_leaves_the_rest_to_the_next_and_says_so(store: Store, tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, batch_size=2)
+    queue_alerts(store, *recipients(5))
+
+    first = deliver_once(store, settings, goes_on=lambda: False)
+    assert (first.sent, first.more) == (2, True)
+    second = deliver_once(store, settings, goes_on=lambda: True)
+
+    assert (second.sent, second.more) == (3, False)
+    assert deliver_once(store, settings) == DeliveryReport()
