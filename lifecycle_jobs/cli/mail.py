@@ -63,13 +63,17 @@ def _one_of(what: str, typed: str, known: Mapping[str, Word]) -> Word:
 
 
 @templates.command("check")
-def check(config: Config = None) -> None:
+def check(config: Config = None, json: Json = False) -> None:
     """Render every message and the staff's report, in every language and part, from their samples."""
     from lifecycle_jobs.report.pages import check_templates
 
     problems = check_templates(read_settings(config).templates.directory)
-    for problem in problems:
-        complain(str(problem))
+    if json:
+        print_json({"problems": [str(problem) for problem in problems]})
+    elif not problems:
+        say("All templates are in order.")
+    else:
+        for problem in problems:
+            complain(str(problem))
     if problems:
         raise typer.Exit(2)
-    say("All templates are in order.")

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lifecycle_jobs import clock
 from lifecycle_jobs.cli.output import complain, print_json, progress_bar, say, table
 from lifecycle_jobs.cli.review import show_listing
-from lifecycle_jobs.cli.setting import Config, Json, open_office, parse_date
+from lifecycle_jobs.cli.setting import Config, Json, Office, open_office, parse_date
 from lifecycle_jobs.cli.stopping import stoppable
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from lifecycle_jobs.report.contents import DailyReport
 
 
@@ -29,7 +32,7 @@ def report(
     """Show the daily report: the day, what waits for a person, and the next 7 days."""
     from lifecycle_jobs import runs
     from lifecycle_jobs.report.reading import read_report
-    from lifecycle_jobs.report.sending import send_now
+    from lifecycle_jobs.report.sending import send_now, was_sent
 
     with open_office(config) as office:
         store, settings = office.store, office.settings
@@ -46,6 +49,15 @@ def report(
             _show(found)
         if not send:
             return
+        late = None if day is not None else _owed_after(office, on)
+        if late is not None:
+            complain(
+                f"! The run of {late} is not completed, so there is no report of it. Look at: lifecycle-jobs status"
+            )
+            with store.read() as connection:
+                if was_sent(connection, on):
+                    complain(f"The report of {on} was sent before and is not sent again.")
+                    raise typer.Exit(1)
         with progress_bar() as shown, stoppable(shown) as progress:
             sent = send_now(store, settings, on, as_of, progress)
         if sent.status != "sent":
@@ -53,6 +65,17 @@ def report(
             raise typer.Exit(1)
         if not json:
             say("The report was sent.")
+        if late is not None:
+            raise typer.Exit(1)
+
+
+def _owed_after(office: Office, on: date) -> date | None:
+    """The business date after `on` whose run ought to be completed by now, if there is one."""
+    from lifecycle_jobs.daemon import owed
+
+    with office.store.read() as connection:
+        due = owed(connection, office.settings, clock.now())
+    return due if due is not None and due > on else None
 
 
 def _show(found: DailyReport) -> None:

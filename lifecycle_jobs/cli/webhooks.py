@@ -67,6 +67,29 @@ def replay(
     say(f"Queued again: {number:,} events. To send them now: lifecycle-jobs webhooks deliver")
 
 
+@webhooks.command("skip-numbers")
+def skip_numbers(
+    number: Annotated[
+        int | None,
+        typer.Option(
+            "--number", help="How many; far more than the lost days' events (default: 10,000,000).", show_default=False
+        ),
+    ] = None,
+    config: Config = None,
+    by: By = None,
+    why: Why = None,
+) -> None:
+    """After a restored backup: number new events past all that the lost days can have used.
+
+    Otherwise the platform, which goes by `sequence`, takes what happens from now on for out of date.
+    """
+    from lifecycle_jobs.webhooks.numbering import ENOUGH, skip_numbers
+
+    with open_office(config) as office:
+        after = skip_numbers(office.store, office.operator(by, why), ENOUGH if number is None else number)
+    say(f"Events are numbered from {after + 1} on.")
+
+
 @webhooks.command("list")
 def list_waiting(config: Config = None, json: Json = False) -> None:
     """List what waits for the mail platform's answer, the oldest first."""
@@ -85,7 +108,7 @@ def list_waiting(config: Config = None, json: Json = False) -> None:
 
 
 @webhooks.command("test")
-def send_test(config: Config = None) -> None:
+def send_test(config: Config = None, json: Json = False) -> None:
     """Send one signed event of the type webhooks.test, about nobody, and say what was answered."""
     from lifecycle_jobs.stops import Switch
     from lifecycle_jobs.webhooks.envelope import rehearsed
@@ -97,10 +120,14 @@ def send_test(config: Config = None) -> None:
         receiver = Receiver(office.settings.webhooks)
         answer = receiver.send(rehearsed(f"test_{uuid.uuid4().hex}", clock.now()))
         receiver.close()
-    if not answer.taken:
+    if json:
+        print_json({"taken": answer.taken, "said": answer.said})
+    elif answer.taken:
+        say(f"Taken: {answer.said}.")
+    else:
         complain(f"Not taken: {answer.said}.")
+    if not answer.taken:
         raise typer.Exit(1)
-    say(f"Taken: {answer.said}.")
 
 
 def _require_receiver(office: Office) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import threading
@@ -10,6 +11,7 @@ from typing import Self
 
 import structlog
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lifecycle_jobs.db.session import Store, open_beside
 from lifecycle_jobs.errors import ConfigurationError
@@ -23,6 +25,23 @@ _BACKLOG = 128
 _AT_ONCE = 100
 _GRACE = 1
 _STOPPED_WITHIN = 2.0
+_ASKED_WITHIN = 10.0
+
+
+class _Impatient(H11Protocol):
+    """Closes a connection on which no whole request comes in time.
+
+    Otherwise whoever opens enough of them and says nothing leaves no room for the monitoring.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
+        super().connection_made(transport)
+        self.loop.call_later(_ASKED_WITHIN, self._give_up)
+
+    def _give_up(self) -> None:
+        cycle: object = getattr(self, "cycle", None)  # uvicorn's types deny that there is none at first
+        if cycle is None and not self.transport.is_closing():
+            self.transport.close()
 
 
 class Monitoring:
@@ -48,7 +67,7 @@ class Monitoring:
         config = uvicorn.Config(
             self._app,
             loop="asyncio",
-            http="h11",
+            http=_Impatient,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -85,6 +85,11 @@ def send_now(store: Store, settings: Settings, of: date, on: date, progress: Pro
         return _send(store.fenced(held), settings, of, on, progress)
 
 
+def was_sent(connection: Connection, of: date) -> bool:
+    """Whether the mail server has accepted the report of a business date."""
+    return connection.scalar(select(staff_reports.c.status).where(staff_reports.c.run_on == of)) == "sent"
+
+
 def _due(connection: Connection, on: date) -> date | None:
     """The latest completed run that is recent, if its report is still to be sent and its turn has come."""
     latest = (

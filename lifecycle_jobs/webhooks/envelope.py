@@ -6,8 +6,9 @@ the same to the byte at each attempt and each replay; so is its `webhook-id`, by
 What a mail platform does with it, by `type`: `box.suspended` block, `box.renewed` lift the block and keep until
 `detail.new_expires_on`, `box.deleted` delete, `addon.disabled` take the space away, `addon.renewed` keep it. All the
 others only inform. `sequence` grows with each event of a box: what is lower than the last one that was applied to the
-box is out of date (a replay, say). `address` names the box only as long as it lives, because a deleted box's address
-may be sold again: a receiver that keeps `box_id` beside it never deletes the wrong one.
+box is out of date (a replay, say). After a restored backup it does so only if numbers were skipped: `numbering`.
+`address` names the box only as long as it lives, because a deleted box's address may be sold again: a receiver that
+keeps `box_id` beside it never deletes the wrong one.
 """
 
 from __future__ import annotations

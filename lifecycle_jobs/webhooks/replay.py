@@ -21,7 +21,7 @@ from lifecycle_jobs.lease import Lease
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.settings import Settings
 from lifecycle_jobs.webhooks.deliver import NAME
-from lifecycle_jobs.webhooks.take_up import KINDS, goes_out
+from lifecycle_jobs.webhooks.take_up import KINDS, before_next, goes_out
 
 _PATIENCE: Final = 30
 """Seconds to wait for the end of a delivery that is under way."""
@@ -83,9 +83,12 @@ def _queue_all(store: Store, period: Period, chunk_size: int, progress: Callable
         first, last = connection.execute(select(func.min(events.c.id), func.max(events.c.id)).where(_in(period))).one()
     if first is None:
         return 0
-    for after in range(first - 1, last, chunk_size):
-        within = and_(events.c.id > after, events.c.id <= after + chunk_size, _in(period))
+    upto = first - 1
+    while upto < last:
         with store.read() as connection:
+            after = before_next(connection, upto)
+            upto = after + chunk_size
+            within = and_(events.c.id > after, events.c.id <= upto, _in(period))
             chunk = list(connection.scalars(select(events.c.id).where(within)))
         if chunk:
             with store.write() as connection:

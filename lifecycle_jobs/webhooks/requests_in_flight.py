@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,16 +21,21 @@ from typing import Final, Self
 
 import requests
 from standardwebhooks import Webhook
+from urllib3.exceptions import HTTPError
 
 from lifecycle_jobs import __version__, clock
 from lifecycle_jobs.settings.sections import WebhooksSettings
 from lifecycle_jobs.webhooks.envelope import Envelope
 from lifecycle_jobs.webhooks.records import Answer, Delivery
+from lifecycle_jobs.webhooks.time_limit import InTime
 
 _CONNECT_SECONDS: Final = 5
 _LONGEST_RETRY_AFTER: Final = 3600
 _SHORT_ANSWER: Final = 8192
 """Bytes. A longer answer is not read: the connection is given up instead."""
+
+_REST_SECONDS: Final = 1.0
+"""In which the rest of a short answer has to come; same."""
 
 _OUT: Final = frozenset(
     {
@@ -92,6 +98,8 @@ class Receiver:
             session = requests.Session()
             session.headers["User-Agent"] = f"lifecycle-jobs/{__version__}"
             session.auth = _as_it_is
+            session.mount("http://", InTime())
+            session.mount("https://", InTime())
             self._of_this_thread.session = session
             self._sessions.append(session)
         return session
@@ -164,11 +172,16 @@ def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
 def _finish(response: requests.Response) -> None:
     """Read what is left of a short answer, so that the connection can be used again."""
     length = response.headers.get("content-length", "")
-    if length.isdecimal() and int(length) <= _SHORT_ANSWER:
-        try:
-            _ = response.content
-        except requests.RequestException:
-            return  # what counts was said before
+    connection = response.raw.connection
+    if not length.isdecimal() or int(length) > _SHORT_ANSWER or connection is None or connection.sock is None:
+        return
+    connection.sock.settimeout(_REST_SECONDS)  # the next request on it sets its own
+    until = time.monotonic() + _REST_SECONDS
+    try:
+        while response.raw.read1(_SHORT_ANSWER, decode_content=False) and time.monotonic() < until:
+            pass
+    except (OSError, HTTPError):
+        return  # what counts was said before
 
 
 def _judged(response: requests.Response) -> Answer:

@@ -57,6 +57,12 @@ def not_taken_up(after: int, upto: int | None = None) -> ColumnElement[bool]:
     return and_(among_these, goes_out(), ~select(queued).where(queued == events.c.id, among_those).exists())
 
 
+def before_next(connection: Connection, after: int) -> int:
+    """The last number before the next event: many in a row may be unused (`numbering`). There must be one."""
+    upcoming: int = connection.execute(select(func.min(events.c.id)).where(events.c.id > after)).scalar_one()
+    return upcoming - 1
+
+
 def looked_through(connection: Connection, now: datetime) -> int | None:
     """The number of an event up to which all are taken up that ever will be; none before the first pass."""
     marks = _marks(connection)
@@ -69,8 +75,8 @@ def take_up(store: Store, now: datetime, *, chunk_size: int, advance: Callable[[
         after, highest = _note_highest(connection, now)
     taken = 0
     while after < highest:
-        upto = after + chunk_size
         with store.write(durable=False) as connection:
+            upto = before_next(connection, after) + chunk_size
             number = _queue(connection, not_taken_up(after, upto), now)
         taken += number
         advance(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
 
@@ -43,6 +44,7 @@ def test_preview_lists_what_there_is(lifecycle: Type, arguments: tuple[str, ...]
 
 def test_the_shipped_templates_are_in_order(lifecycle: Type) -> None:
     assert lifecycle("templates", "check").code == 0
+    assert json.loads(lifecycle("templates", "check", "--json").out) == {"problems": []}
 
 
 def test_a_broken_override_is_named(lifecycle: Type, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -53,6 +55,10 @@ def test_a_broken_override_is_named(lifecycle: Type, monkeypatch: pytest.MonkeyP
     shown = lifecycle("templates", "check")
     assert shown.code == 2
     assert "box.suspended/it/subject.txt" in shown.err
+    told = lifecycle("templates", "check", "--json")
+    assert told.code == 2
+    (problem,) = json.loads(told.out)["problems"]
+    assert "box.suspended/it/subject.txt" in problem
 
 
 def test_deliver_says_when_nothing_waits(lifecycle: Type) -> None:

@@ -82,3 +82,41 @@ def test_it_is_sent_by_hand_as_often_as_asked(lifecycle: Type, monkeypatch: pyte
 
     assert (first.code, second.code) == (0, 0)
     assert "The report was sent." in second.out
+
+
+@pytest.fixture
+def _somebody_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIFECYCLE_REPORT__TO", "turni@example.it")
+
+
+@pytest.mark.usefixtures("_yesterday", "_somebody_reads_it")
+def test_after_a_night_without_a_completed_run_an_old_report_is_not_sent_again(lifecycle: Type) -> None:
+    with freeze_time("2027-03-24 07:00:00"):
+        assert lifecycle("report", "--send").code == 0
+    with freeze_time("2027-03-25 07:00:00"):
+        again = lifecycle("report", "--send")
+
+    assert again.code == 1
+    assert "The run of 2027-03-25 is not completed" in again.err
+    assert "The report of 2027-03-24 was sent before and is not sent again." in again.err
+    assert "The report was sent." not in again.out
+
+
+@pytest.mark.usefixtures("_yesterday", "_somebody_reads_it")
+def test_one_that_was_never_sent_goes_and_the_complaint_stays(lifecycle: Type) -> None:
+    with freeze_time("2027-03-25 07:00:00"):
+        first = lifecycle("report", "--send")
+
+    assert first.code == 1
+    assert "The run of 2027-03-25 is not completed" in first.err
+    assert "The report was sent." in first.out
+
+
+@pytest.mark.usefixtures("_yesterday", "_somebody_reads_it")
+def test_before_the_hour_of_the_day_nothing_is_late_and_a_named_date_is_always_sent(lifecycle: Type) -> None:
+    with freeze_time("2027-03-25 00:30:00"):
+        early = lifecycle("report", "--send")
+    with freeze_time("2027-03-25 07:00:00"):
+        named = lifecycle("report", "2027-03-24", "--send")
+
+    assert (early.code, named.code) == (0, 0)

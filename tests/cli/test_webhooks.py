@@ -117,3 +117,23 @@ def test_a_period_that_ends_before_it_begins_is_refused(lifecycle: Type) -> None
 
     assert refused.code == 2
     assert "lies before" in refused.err
+
+
+def test_skipped_numbers_are_told_and_nonsense_is_refused(lifecycle: Type, sqlite_store: Store) -> None:
+    skipped = lifecycle("webhooks", "skip-numbers", "--by", "anna", "--why", "restored")
+    assert (skipped.code, skipped.out) == (0, "Events are numbered from 10000001 on.\n")
+    (box,) = boxes_named(sqlite_store, "a")
+    assert happen(sqlite_store, box, "box.renewed") == [10_000_001]
+
+    refused = lifecycle("webhooks", "skip-numbers", "--number", "-5")
+    assert refused.code == 2
+    assert "-5 numbers cannot be skipped" in refused.err
+
+
+def test_test_tells_a_machine_what_was_answered(lifecycle: Type, receiver: Receiver) -> None:
+    taken = lifecycle("webhooks", "test", "--json")
+    assert (taken.code, json.loads(taken.out)) == (0, {"taken": True, "said": "204 No Content"})
+
+    receiver.react = lambda _received: Reaction(404)
+    refused = lifecycle("webhooks", "test", "--json")
+    assert (refused.code, json.loads(refused.out)) == (1, {"taken": False, "said": "404 Not Found"})

@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ import requests
 
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.errors import ConfigurationError
-from lifecycle_jobs.monitoring import Monitoring, Vitals
+from lifecycle_jobs.monitoring import Monitoring, Vitals, server
 from lifecycle_jobs.settings import Settings
 from tests.monitoring.watching import Watched, silent_database, watched, watched_settings
 
@@ -79,6 +79,23 @@ def test_a_request_that_hangs_does_not_keep_it_from_stopping(settings: Settings)
 def _ignore_all_trouble(watch: Watched, path: str) -> None:
     with suppress(requests.ConnectionError):
         watch.get(path)
+
+
+def test_who_connects_and_asks_nothing_is_not_kept(sqlite_watch: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_ASKED_WITHIN", 0.5)
+    address = ("127.0.0.1", sqlite_watch.server.port)
+    with ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection(address, timeout=10)) for _ in range(110)]
+        silent[0].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")  # never finished
+        assert [connection.recv(1) for connection in silent] == [b""] * 110
+
+        assert sqlite_watch.get("/healthz").status_code == 200
+
+
+def test_who_has_asked_may_wait_for_the_answer(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_ASKED_WITHIN", 0.5)
+    with silent_database() as store, watched(store, settings) as watch:
+        assert watch.get("/readyz").status_code == 503  # after two seconds
 
 
 def test_signals_are_left_to_the_daemon(sqlite_watch: Watched) -> None:

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -212,3 +213,52 @@ def test_what_is_under_way_ends_when_the_block_is_left(settings: Settings, recei
 
     (ended,) = requests.ended(0)
     assert ended.answer == Answer("204 No Content", taken=True)
+
+
+@contextmanager
+def slow_receiver(tmp_path: Path, answer: bytes, at_once: int) -> Iterator[Far]:
+    """One that sends so many bytes of its answer at once, and then one every 0.2 s."""
+    gone = threading.Event()
+    with socket.create_server((HOST, 0)) as listening:
+        far = Far(settings_to(tmp_path, f"http://{HOST}:{listening.getsockname()[1]}/", timeout=1).webhooks)
+
+        def talk() -> None:
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                connection.recv(65536)
+                connection.sendall(answer[:at_once])
+                for byte in answer[at_once:]:
+                    if gone.wait(0.2):
+                        return
+                    connection.sendall(bytes([byte]))
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        yield far
+        gone.set()
+        thread.join()
+        far.close()
+
+
+SLOWLY = b"HTTP/1.1 200 OK\r\ncontent-length: 60\r\n\r\n" + b"x" * 60
+
+
+def test_a_head_that_comes_byte_by_byte_is_no_answer_in_time(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with slow_receiver(tmp_path, SLOWLY, len("HTTP/1.1 200 OK\r\n")) as far:
+        assert ask(far) == Answer("no answer in time", reached=False)
+    assert time.monotonic() - began < 2.5
+
+
+def test_a_body_that_comes_byte_by_byte_is_not_waited_for(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with slow_receiver(tmp_path, SLOWLY, SLOWLY.index(b"x")) as far:
+        assert ask(far).taken
+    assert time.monotonic() - began < 3
+
+
+def test_a_connection_is_used_again_after_an_answer_without_words(far: Far, receiver: Receiver) -> None:
+    for _ in range(3):
+        ask(far)
+
+    assert receiver.connections == 1
