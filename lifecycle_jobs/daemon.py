@@ -51,10 +51,10 @@ from lifecycle_jobs.errors import (
 from lifecycle_jobs.gates import suspected_gap
 from lifecycle_jobs.jobs.task import Progress
 from lifecycle_jobs.lease import Lease
-from lifecycle_jobs.mail.render import Renderer
 from lifecycle_jobs.monitoring import Monitoring, Vitals, ping
 from lifecycle_jobs.notices import settle_notices
 from lifecycle_jobs.operators import Operator
+from lifecycle_jobs.report.pages import check_templates
 from lifecycle_jobs.report.sending import send_due
 from lifecycle_jobs.runs import describe
 from lifecycle_jobs.settings import Settings
@@ -274,7 +274,7 @@ class Daemon:
             raise
 
     def _require_templates(self) -> None:
-        problems = Renderer(self.settings.templates.directory).check()
+        problems = check_templates(self.settings.templates.directory)
         if problems:
             listed = "\n".join(f"  {problem}" for problem in problems)
             raise ConfigurationError(f"The templates cannot be used:\n{listed}")

@@ -34,6 +34,6 @@ def wrong(name: str, found: str, advice: str) -> Check:
     return Check(name, "wrong", found, advice)
 
 
-def reason(error: OSError) -> str:
+def reason(error: OSError | ValueError) -> str:
     """An error of the system in its own few words."""
-    return error.strerror or str(error) or type(error).__name__
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

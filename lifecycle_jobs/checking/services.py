@@ -69,8 +69,8 @@ def check_monitoring(monitoring: MonitoringSettings) -> Iterator[Check]:
         with closing(socket.socket(found[0][0], socket.SOCK_STREAM)) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(found[0][4])
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE and _is_ours(host, int(port)):
+    except (OSError, ValueError) as error:  # a name with an empty part is a ValueError
+        if getattr(error, "errno", None) == errno.EADDRINUSE and _is_ours(host, int(port)):
             yield ok("monitoring", f"{monitoring.listen} is in use, and answers as the daemon does")
         else:
             yield wrong("monitoring", f"{monitoring.listen}: {reason(error)}", "Change monitoring.listen.")
@@ -91,11 +91,9 @@ def _is_ours(host: str, port: int) -> bool:
 
 def _reachable(name: str, url: str) -> Check:
     parts = urlsplit(url)
-    where = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     try:
-        with socket.create_connection(where, timeout=_PATIENCE):
-            return ok(name, f"{where[0]}:{where[1]} takes connections; nothing was sent")
-    except OSError as error:
-        return wrong(
-            name, f"{where[0]}:{where[1]}: {reason(error)}", "Look at the address, the name server and the firewall."
-        )
+        with socket.create_connection((host, port), timeout=_PATIENCE):
+            return ok(name, f"{host}:{port} takes connections; nothing was sent")
+    except (OSError, ValueError) as error:  # a name with an empty part is a ValueError
+        return wrong(name, f"{host}:{port}: {reason(error)}", "Look at the address, the name server and the firewall.")

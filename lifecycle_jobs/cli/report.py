@@ -96,7 +96,7 @@ def _show(found: DailyReport) -> None:
     for title, listing in (
         ("Parked, because it failed (lifecycle-jobs parked retry)", found.parked),
         ("Payments to be refunded (lifecycle-jobs refunds)", found.refunds_due),
-        ("Disputes and refunds that the gateway told of", found.notices),
+        ("Disputes, refunds and contradictions told by the gateway", found.notices),
         ("Unresolved charges (lifecycle-jobs reconcile)", found.unresolved),
         ("Messages of the last 7 days that cannot be delivered", found.failed_messages),
         ("Held back from deletion", found.held_back),

@@ -124,9 +124,15 @@ def database_url(url: str) -> URL:
     """The URL with the driver this program uses; raises ConfigurationError for a database it does not know."""
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
-        message = "database.url: not a database URL (sqlite:///FILE or postgresql://HOST/NAME)"
-        raise ConfigurationError(message) from error
+    except (ArgumentError, ValueError):
+        parsed = None
+    # An error of SQLAlchemy's would quote the URL, and with an @ of its own a password reaches into the host.
+    if parsed is None or "@" in (parsed.host or ""):
+        message = (
+            "database.url: not a database URL (sqlite:///FILE or postgresql://HOST/NAME; in a password, @ is written "
+            "%40, and : is written %3A)"
+        )
+        raise ConfigurationError(message)
     backend = parsed.get_backend_name()
     if backend == "sqlite":
         return parsed.set(drivername="sqlite")

@@ -25,7 +25,6 @@ from lifecycle_jobs.db.tables import (
     parked_rows,
     registered_payments,
     run_jobs,
-    webhook_deliveries,
 )
 from lifecycle_jobs.db.tables import runs as run_records
 from lifecycle_jobs.gates import suspected_gap
@@ -33,6 +32,7 @@ from lifecycle_jobs.monitoring.vitals import Vitals
 from lifecycle_jobs.notices import LISTED_DAYS
 from lifecycle_jobs.payments.refunds import registered_due
 from lifecycle_jobs.settings import Settings
+from lifecycle_jobs.webhooks import waiting as webhooks_waiting
 
 _Rows = Iterable[tuple[Sequence[str], float]]
 
@@ -63,7 +63,7 @@ def read_figures(store: Store, settings: Settings) -> Sequence[Metric]:
             *_switches(connection, settings, today),
             *_messages(connection, today),
             *_money(connection, now),
-            *_others(connection, now),
+            *_others(connection, settings, now),
         ]
 
 
@@ -123,7 +123,8 @@ def _last_run(connection: Connection) -> Iterator[Metric]:
     )
     yield _one(
         "last_run_seconds",
-        "How long the last pass of the latest completed run took, delivery included.",
+        "How long the last pass of the latest completed run took. Delivery is part of it where a person typed run or "
+        "replay; the daemon delivers by itself.",
         None if last is None or ended is None else (ended - last.started_at).total_seconds(),
     )
     yield _many(
@@ -134,19 +135,19 @@ def _last_run(connection: Connection) -> Iterator[Metric]:
     )
     yield _many(
         "job_done",
-        "What each job of the latest completed run did, by kind of event.",
+        "What each job did in the last pass of the latest completed run, by kind of event.",
         ["job", "what"],
         [([job.job, what], number) for job in jobs for what, number in sorted(job.counts.items())],
     )
     yield _many(
         "job_left_alone",
-        "What each job of the latest completed run left alone although it was due by date, by reason.",
+        "What each job left alone in the last pass of the latest completed run although it was due by date, by reason.",
         ["job", "reason"],
         [([job.job, reason], number) for job in jobs for reason, number in sorted(job.skipped.items())],
     )
     yield _many(
         "job_refused",
-        "1 if a job of the latest completed run did nothing at all, as with too many deletions at once.",
+        "1 if a job did nothing at all in the last pass of the latest completed run, as with too many deletions.",
         ["job"],
         [([job.job], job.refused is not None) for job in jobs],
     )
@@ -238,7 +239,7 @@ def _money(connection: Connection, now: datetime) -> Iterator[Metric]:
     )
 
 
-def _others(connection: Connection, now: datetime) -> Iterator[Metric]:
+def _others(connection: Connection, settings: Settings, now: datetime) -> Iterator[Metric]:
     open_rows = select(parked_rows.c.job, func.count()).where(parked_rows.c.state != "resolved")
     yield _many(
         "parked_rows",
@@ -249,17 +250,18 @@ def _others(connection: Connection, now: datetime) -> Iterator[Metric]:
             for row in connection.execute(open_rows.group_by(parked_rows.c.job).order_by(parked_rows.c.job))
         ],
     )
-    pending = webhook_deliveries.c.status == "pending"
-    first = select(webhook_deliveries.c.queued_at).where(pending).order_by(webhook_deliveries.c.event_id).limit(1)
+    hooks = webhooks_waiting.queue(connection, now) if settings.webhooks.url else webhooks_waiting.NOTHING
     yield _one(
         "webhooks_waiting",
-        "Events that the mail platform has not acknowledged yet.",
-        _count(connection, webhook_deliveries, pending),
+        "Events that the mail platform has not acknowledged yet, those among them that no pass has taken up; 0 without "
+        "a webhooks.url.",
+        hooks.waiting,
     )
     yield _one(
         "webhook_oldest_age_seconds",
-        "How long the first of them has waited; 0 if there is none.",
-        _age(now, connection.scalar(first)),
+        "How long the one that was taken up first, or queued again by webhooks replay, has waited since; 0 if there is "
+        "none.",
+        _age(now, hooks.oldest),
     )
     waiting = gateway_notices.c.state == "waiting"
     number, since = connection.execute(

@@ -69,6 +69,7 @@ class DailyReport:
     `run` is none if there was none. `problems` are the sentences that the jobs left for a person, a refusal over a cap
     among them. `overdue` of the unresolved charges have been so for `gateway.report_unresolved_after` days;
     `unwarned` of the boxes held back lack only the proof of a warning. `failed_messages` are those of the last 7 days.
+    `notices` are the disputes, refunds and contradictions that the gateway told of since the report before.
     """
 
     on: date
@@ -101,6 +102,10 @@ class DailyReport:
 
         What will settle itself is not counted: a charge that has been unresolved for a day or two, a renewal that is
         tried again, a box that somebody has put on hold.
+
+        What the gateway told of is counted in one report, the first that can know of it: nobody notes here how a
+        dispute ends, so it would count for ever. `status` goes on listing it for 90 days. (A report that is asked for
+        while its day lasts, and what came in while one was being sent, may be told again by the next.)
         """
         return sum(
             (

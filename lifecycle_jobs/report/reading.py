@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Select, and_, func, select
+from sqlalchemy import Connection, Select, and_, func, select, union_all
 
 from lifecycle_jobs import stops
 from lifecycle_jobs.db.conditions import unresolved
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import boxes, charges, events, gateway_notices, messages, run_jobs, runs
+from lifecycle_jobs.db.tables import boxes, charges, events, gateway_notices, messages, run_jobs, runs, staff_reports
 from lifecycle_jobs.gates import suspected_gap
 from lifecycle_jobs.jobs import reconcile_charges
+from lifecycle_jobs.notices import LISTED_DAYS
 from lifecycle_jobs.report.coming import coming_days
 from lifecycle_jobs.report.contents import DELETIONS_NAMED, Count, DailyReport, RunOfDay
 from lifecycle_jobs.settings import Settings
 from lifecycle_jobs.status import (
+    Listing,
     count_held_back,
     list_held_back,
     list_not_attempted,
@@ -28,7 +31,10 @@ from lifecycle_jobs.status import (
     listing,
 )
 
+_A_DAY: Final = timedelta(days=1)
 _A_WEEK: Final = timedelta(days=7)
+_WHILE_WRITTEN: Final = timedelta(minutes=10)
+"""How long before its acceptance a report may have been read at most: reading and handing over take time."""
 
 
 def read_report(
@@ -54,7 +60,7 @@ def read_report(
             overdue=_overdue(connection, overdue_since),
             refunds_due=list_refunds(connection, today),
             failed_messages=listing(connection, _failed_messages(today - _A_WEEK), on=today),
-            notices=listing(connection, _notices(), on=today),
+            notices=_notices(connection, on, settings.zone),
             not_attempted=list_not_attempted(connection, today),
             held_back=list_held_back(store, settings, today),
             unwarned=count_held_back(store, settings, today).get("no_delivered_warning", 0),
@@ -127,17 +133,61 @@ def _failed_messages(after: date) -> Select[Any]:
     )
 
 
-def _notices() -> Select[Any]:
-    return (
-        select(
-            gateway_notices.c.notice_id,
-            gateway_notices.c.concerns,
-            gateway_notices.c.kind,
-            gateway_notices.c.idempotency_key,
-            gateway_notices.c.amount_cents,
-            gateway_notices.c.reason,
-            gateway_notices.c.received_at,
-        )
-        .where(gateway_notices.c.state == "waiting", gateway_notices.c.concerns.in_(("dispute", "refund")))
-        .order_by(gateway_notices.c.received_at, gateway_notices.c.notice_id)
+def _notices(connection: Connection, on: date, zone: ZoneInfo) -> Listing:
+    """What the gateway told of and a person has to know, as far as no report before this one can have said it.
+
+    It counts from the moment at which it became the staff's (a contradiction does so only when the gateway was asked
+    again), up to the end of the date where the business is; with it what is told of disputes and refunds and has not
+    been taken up yet.
+    """
+    notice = gateway_notices.c
+    since, until = _told_before(connection, on, zone), _midnight(on + _A_DAY, zone)
+    # The moment of arrival is for the index.
+    news = and_(
+        notice.for_staff,
+        notice.received_at >= since - timedelta(days=LISTED_DAYS),
+        notice.handled_at >= since,
+        notice.handled_at < until,
     )
+    untouched = and_(notice.state == "waiting", notice.concerns.in_(("dispute", "refund")))
+    shown = (
+        notice.notice_id,
+        notice.concerns,
+        notice.kind,
+        notice.idempotency_key,
+        notice.amount_cents,
+        notice.reason,
+        notice.received_at,
+    )
+    both = union_all(select(*shown).where(news), select(*shown).where(untouched)).subquery()
+    found = listing(connection, select(both).order_by(both.c.received_at, both.c.notice_id))
+    for row in found.rows:
+        row["received_at"] = row["received_at"].astimezone(zone)
+    return found
+
+
+def _told_before(connection: Connection, on: date, zone: ZoneInfo) -> datetime:
+    """Up to when the staff knows everything from the report before that of a date.
+
+    Where none was sent of late, that is until the business date of the run before began.
+    """
+    sent = connection.execute(
+        select(staff_reports.c.run_on, staff_reports.c.accepted_at)
+        .where(
+            staff_reports.c.status == "sent",
+            staff_reports.c.run_on < on,
+            staff_reports.c.run_on >= on - timedelta(days=LISTED_DAYS),
+        )
+        .order_by(staff_reports.c.run_on.desc())
+        .limit(1)
+    ).one_or_none()
+    if sent is not None:
+        read_at: datetime = sent.accepted_at - _WHILE_WRITTEN
+        return min(read_at, _midnight(sent.run_on + _A_DAY, zone))
+    before = connection.scalar(select(func.max(runs.c.run_on)).where(runs.c.state == "completed", runs.c.run_on < on))
+    return _midnight(before or on - _A_DAY, zone)
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    """When a business date begins, in UTC."""
+    return datetime.combine(day, time(), zone).astimezone(UTC)

@@ -138,6 +138,15 @@ BUSY: Final = replace(
             "reason": None,
             "received_at": datetime(2027, 3, 24, 8, 0, tzinfo=UTC),
         },
+        {
+            "notice_id": "evt_3",
+            "concerns": "outcome",
+            "kind": "payment_intent.succeeded",
+            "idempotency_key": "lifecycle-15-2027-03-31-7-1",
+            "amount_cents": 1208,
+            "reason": None,
+            "received_at": datetime(2027, 3, 24, 9, 0, tzinfo=UTC),
+        },
     ),
     not_attempted=_listing(
         {"address": "info@pec.example.it", "why": "connection refused", "since": _ON, "days": 0},

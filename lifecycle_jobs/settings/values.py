@@ -125,8 +125,9 @@ def web_address(key: str, value: str, placeholders: frozenset[str] = frozenset()
     try:
         pieces = list(string.Formatter().parse(value))
         parts = urlsplit(value)
+        _ = parts.port  # it is only read, and refused, when it is asked for
     except ValueError:
-        yield Wrong((key,), "must be a web address, with every brace closed")
+        yield Wrong((key,), "must be a web address, with every brace closed and a port up to 65535 if any")
         return
     for _, field, spec, conversion in pieces:
         if field is not None and (field not in placeholders or spec or conversion):

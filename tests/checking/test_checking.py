@@ -219,6 +219,7 @@ def test_the_mail_platform_must_take_a_connection(tmp_path: Path) -> None:
         assert check(f"http://{HOST}:{port}/hook") == ["ok"]
     assert check(f"http://{HOST}:{port}/hook") == ["wrong"]
     assert check("https://no-such-host.invalid/hook") == ["wrong"]
+    assert check("https://a..b/hook") == ["wrong"]
     assert check("") == ["warning"]
 
 
@@ -229,6 +230,7 @@ def test_the_heartbeat_must_take_a_connection_if_there_is_one(tmp_path: Path) ->
     with listening() as port:
         assert check(f"http://{HOST}:{port}/ping") == ["ok"]
     assert (check(f"http://{HOST}:{port}/ping"), check("")) == (["wrong"], [])
+    assert check("https://a..b/ping") == ["wrong"]
 
 
 def test_an_address_to_listen_on_is_free_or_the_daemons(tmp_path: Path) -> None:
@@ -239,6 +241,7 @@ def test_an_address_to_listen_on_is_free_or_the_daemons(tmp_path: Path) -> None:
         assert check(f"{HOST}:{port}") == ["ok"]
     assert check(f"{HOST}:{free_port()}") == ["ok"]
     assert check("192.0.2.1:9464") == ["wrong"]
+    assert check("a..b:9464") == ["wrong"]
     assert check("") == ["warning"]
 
 

@@ -41,8 +41,8 @@ def put(folder: Path, path: str, text: str) -> None:
         (MISSING, "una cosa da vedere: rapporto del 24 marzo 2027", "one thing to look at: report of 24 March 2027"),
         (
             BUSY,
-            "14 cose da vedere: rapporto del 24 marzo 2027 – ARRESTO DI EMERGENZA",
-            "14 things to look at: report of 24 March 2027 – EMERGENCY STOP",
+            "15 cose da vedere: rapporto del 24 marzo 2027 – ARRESTO DI EMERGENZA",
+            "15 things to look at: report of 24 March 2027 – EMERGENCY STOP",
         ),
     ],
 )
@@ -64,7 +64,7 @@ def test_everything_that_waits_is_named_in_text_and_html(pages: ReportPages, loc
 
     listings = (BUSY.deletions, BUSY.refunds_due, BUSY.unresolved, BUSY.not_attempted, BUSY.held_back)
     named = [row["address"] for listing in listings for row in listing.rows]
-    named += ["box:17", "evt_1", "evt_2", "CRO 123", "c2", "130 boxes are due for deletion", "anna"]
+    named += ["box:17", "evt_1", "evt_2", "evt_3", "CRO 123", "c2", "130 boxes are due for deletion", "anna"]
     for name in named:
         assert name in text
         assert name in html

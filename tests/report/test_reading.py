@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
+import freezegun
 import pytest
 from sqlalchemy import event, insert, update
 
 from lifecycle_jobs import operators, runs
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import events, gateway_notices, messages
+from lifecycle_jobs.db.tables import events, messages, staff_reports
+from lifecycle_jobs.notices import list_for_staff, settle_notices
 from lifecycle_jobs.operators import Operator
+from lifecycle_jobs.payments.notices import Concern, Notice, record_notice
 from lifecycle_jobs.report import reading
 from lifecycle_jobs.report.contents import DailyReport
 from lifecycle_jobs.report.reading import read_report
@@ -24,6 +27,9 @@ from tests.daily import settings_for
 E = factories.EXPIRES_ON
 ON = E + timedelta(days=91)
 DAY = timedelta(days=1)
+NOON = datetime.combine(ON, time(12), UTC)
+UNKNOWN_KEY = "lifecycle-17-0a1b2c3d-20270331-7-1"
+"""As this installation makes them, and of no charge that is known here."""
 
 
 @pytest.fixture
@@ -57,6 +63,38 @@ def happened(store: Store, box: int, kind: str, *days: date, operation: str | No
             )
             if operation:
                 connection.execute(update(events).where(events.c.id == happening).values(operation=operation))
+
+
+def told(store: Store, number: str, kind: str, **values: Any) -> None:
+    """The gateway tells something now."""
+    concerns: Concern = "dispute" if "dispute" in kind else "refund" if "refund" in kind else "outcome"
+    assert record_notice(store, Notice(number, kind, concerns, **values))
+
+
+def settle(store: Store, settings: Settings) -> None:
+    """What the daemon does every minute."""
+    settle_notices(store, settings, Operator("daemon", None, ON), lambda _name, _rows: None)
+
+
+def disputed(store: Store, settings: Settings, number: str, moment: datetime) -> None:
+    """The payment `pi_1` is disputed, and that is taken up at once."""
+    with freezegun.freeze_time(moment):
+        told(store, number, "charge.dispute.updated", gateway_reference="pi_1")
+        settle(store, settings)
+
+
+def sent(store: Store, on: date, accepted_at: datetime) -> None:
+    """The report of a date was sent."""
+    with store.write() as connection:
+        connection.execute(insert(staff_reports).values(run_on=on, status="sent", accepted_at=accepted_at))
+
+
+@pytest.fixture
+def paid(store: Store, box: int) -> None:
+    """A payment, `pi_1` at the gateway."""
+    with store.write() as connection:
+        order = factories.order(connection, "R-1", box_id=box, status="paid")
+        factories.charge(connection, "paid", order_id=order, box_id=box, status="succeeded", gateway_reference="pi_1")
 
 
 def report(store: Store, settings: Settings, on: date = ON, today: date = ON) -> DailyReport:
@@ -129,15 +167,12 @@ def test_what_waits_for_a_person_is_counted_one_by_one(store: Store, settings: S
         failed = factories.message(connection, "failed", created_on=ON - 2 * DAY)
         connection.execute(update(messages).where(messages.c.id == failed).values(status="failed", response="550"))
         factories.registered_payment(connection, "CRO 1", order_id=order, effective=False, registered_on=ON)
-        connection.execute(
-            insert(gateway_notices).values(
-                notice_id="evt_1",
-                kind="charge.dispute.created",
-                concerns="dispute",
-                received_at=datetime(2027, 6, 30, 7, tzinfo=UTC),
-                state="waiting",
-            )
+        factories.charge(
+            connection, "paid", order_id=order, box_id=box, slot=5, status="succeeded", gateway_reference="pi_1"
         )
+    with freezegun.freeze_time(NOON):
+        told(store, "evt_1", "charge.dispute.created", gateway_reference="pi_1")
+        settle(store, settings)
 
     found = report(store, settings)
 
@@ -160,22 +195,92 @@ def test_what_settles_itself_is_listed_but_needs_nobody(store: Store, settings: 
         factories.box(connection, "held@pec.example.it", status="suspended", hold_reason="court order")
         old = factories.message(connection, "old", created_on=ON - 7 * DAY)
         connection.execute(update(messages).where(messages.c.id == old).values(status="failed"))
-        connection.execute(
-            insert(gateway_notices).values(
-                notice_id="evt_1",
-                kind="charge.dispute.created",
-                concerns="dispute",
-                received_at=datetime(2027, 6, 30, 7, tzinfo=UTC),
-                state="handled",
-                handled_at=datetime(2027, 6, 30, 9, tzinfo=UTC),
-            )
-        )
+    with freezegun.freeze_time(NOON):
+        told(store, "evt_1", "charge.dispute.created", gateway_reference="pi_of_the_shop")
+        settle(store, settings)
 
     found = report(store, settings)
 
     assert (found.unresolved.total, found.overdue, found.held_back.total) == (1, 0, 1)
     assert (found.problems, found.failed_messages.total, found.notices.total) == ([], 0, 0)
     assert found.to_do == 0
+
+
+@pytest.mark.usefixtures("paid")
+def test_what_the_gateway_told_is_listed_and_counted_in_one_report(store: Store, settings: Settings) -> None:
+    the_day_before = datetime.combine(ON - DAY, time(), UTC)
+    complete(store, ON - DAY)
+    disputed(store, settings, "known", the_day_before + timedelta(hours=1))
+    with freezegun.freeze_time(the_day_before + timedelta(hours=2)):
+        told(store, "looked into", "payment_intent.succeeded", idempotency_key=UNKNOWN_KEY)
+    sent(store, ON - DAY, the_day_before + timedelta(hours=3))
+    with freezegun.freeze_time(the_day_before + timedelta(hours=10)):
+        settle(store, settings)
+        told(store, "refund", "charge.refunded", gateway_reference="pi_1")
+        settle(store, settings)
+    disputed(store, settings, "fresh", datetime.combine(ON, time(1), UTC))
+    complete(store, ON)
+
+    first = report(store, settings)
+    sent(store, ON, datetime.combine(ON, time(2), UTC))
+    complete(store, ON + DAY)
+    second = report(store, settings, ON + DAY, ON + DAY)
+
+    assert [(row["notice_id"], row["concerns"]) for row in first.notices.rows] == [
+        ("looked into", "outcome"),
+        ("refund", "refund"),
+        ("fresh", "dispute"),
+    ]
+    assert (first.notices.total, first.to_do) == (3, 3)
+    assert (second.notices.total, second.to_do) == (0, 0)
+    with freezegun.freeze_time(NOON), store.read() as connection:
+        assert list_for_staff(connection, ON, 100)[0] == 4
+
+
+@pytest.mark.usefixtures("paid")
+def test_where_none_was_sent_it_is_told_from_the_date_of_the_run_before_by_the_clock_of_the_business(
+    store: Store, settings: Settings
+) -> None:
+    complete(store, ON - 3 * DAY)
+    begins = datetime.combine(ON - 4 * DAY, time(22), UTC)  # midnight in Rome
+    ends = datetime.combine(ON, time(22), UTC)
+    for number, moment in (
+        ("too early", begins - timedelta(seconds=1)),
+        ("first", begins),
+        ("last", ends - timedelta(seconds=1)),
+        ("too late", ends),
+    ):
+        disputed(store, settings, number, moment)
+    complete(store, ON)
+
+    listed = report(store, settings).notices.rows
+
+    assert [(row["notice_id"], row["received_at"].date()) for row in listed] == [("first", ON - 3 * DAY), ("last", ON)]
+
+
+@pytest.mark.usefixtures("paid")
+def test_a_report_that_was_not_sent_has_told_nothing(store: Store, settings: Settings) -> None:
+    complete(store, ON - 2 * DAY)
+    sent(store, ON - 2 * DAY, datetime.combine(ON - 2 * DAY, time(3), UTC))
+    complete(store, ON - DAY)
+    with store.write() as connection:
+        connection.execute(insert(staff_reports).values(run_on=ON - DAY, status="failed", response="550"))
+    disputed(store, settings, "evt_1", datetime.combine(ON - 2 * DAY, time(12), UTC))
+    complete(store, ON)
+
+    assert report(store, settings).notices.total == 1
+
+
+def test_what_nobody_could_take_up_yet_is_told_all_the_same(store: Store, settings: Settings) -> None:
+    complete(store, ON)
+    with freezegun.freeze_time(NOON - 5 * DAY):
+        told(store, "evt_1", "charge.dispute.created", gateway_reference="pi_1")
+        told(store, "evt_2", "payment_intent.succeeded", idempotency_key=UNKNOWN_KEY)
+
+    found = report(store, settings)
+
+    assert [row["notice_id"] for row in found.notices.rows] == ["evt_1"]
+    assert found.to_do == 1
 
 
 @pytest.mark.usefixtures("box")
@@ -225,11 +330,12 @@ def test_the_cost_of_a_report_follows_what_there_is_to_tell(sqlite_store: Store,
 
     assert any("ix_boxes_active_by_expiry (expires_on=?)" in plan for plan in plans), plans
     assert any("ix_boxes_suspended_by_expiry (expires_on<?)" in plan for plan in plans), plans
-    growing = ("boxes", "events", "messages", "message_events", "charges", "orders", "customers")
+    growing = ("boxes", "events", "messages", "message_events", "charges", "orders", "customers", "gateway_notices")
     walked = {plan for plan in plans if plan.startswith(tuple(f"SCAN {table}" for table in growing))}
-    # These two indexes hold nothing but what waits.
+    # These indexes hold nothing but what waits.
     assert walked <= {
         "SCAN charges USING INDEX uq_charges_unresolved_of_box",
         "SCAN charges USING INDEX ix_charges_unapplied",
+        "SCAN gateway_notices USING INDEX ix_gateway_notices_waiting",
     }
     assert [plan for plan in plans if "ix_boxes_plan" in plan] == []

@@ -14,8 +14,13 @@ from structlog.testing import capture_logs
 
 from lifecycle_jobs import day
 from lifecycle_jobs.daemon import Daemon, day_trigger
+from lifecycle_jobs.data import data_folder
 from lifecycle_jobs.db import session
+from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.errors import ConfigurationError
+from lifecycle_jobs.report.pages import FOLDER
 from lifecycle_jobs.settings import Settings, load_settings
+from tests.daily import settings_for
 from tests.scenarios.provider import Provider, contents, days
 
 
@@ -249,3 +254,24 @@ def test_a_duty_that_fails_is_logged_and_does_not_end_the_daemon(
 
     daemon.do("day")
     assert run_dates(provider) == ["2027-03-24"]
+
+
+def test_it_starts_with_the_operators_own_report_and_not_with_a_broken_one(sqlite_store: Store, tmp_path: Path) -> None:
+    words = Path(FOLDER, "it", "words.txt")
+    own = tmp_path / "own"
+    (own / words).parent.mkdir(parents=True)
+    (own / words).write_bytes((data_folder("templates") / words).read_bytes())
+    settings = settings_for(tmp_path, templates={"directory": own}, monitoring={"listen": ""})
+
+    def start() -> None:
+        daemon = Daemon(sqlite_store, settings)
+        daemon.stop()
+        daemon.serve()
+
+    with capture_logs() as said:
+        start()
+    assert [line["event"] for line in said] == ["daemon_started", "daemon_stopped"]
+
+    (own / words).with_name("subject.txt").write_text("{{ holder.name }}", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="cannot use holder"):
+        start()
