@@ -5,16 +5,23 @@ from __future__ import annotations
 import re
 from hashlib import sha256
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from lifecycle_jobs.mail.transports import Accepted, MayHandOver, Outcome, Outgoing, TemporaryFailure, Withheld, at_once
+from lifecycle_jobs.mail.transports import (
+    Accepted,
+    AlwaysOpen,
+    MayHandOver,
+    Outcome,
+    Outgoing,
+    TemporaryFailure,
+    Withheld,
+    at_once,
+)
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_ID = 60
 
 
-class EmlFiles:
+class EmlFiles(AlwaysOpen):
     """Writes messages below a directory. A message written again replaces itself, so nothing comes twice."""
 
     repeatable = True
@@ -39,14 +46,6 @@ class EmlFiles:
             self._made.discard(file.parent)
             return TemporaryFailure(f"{type(error).__name__}: {error.strerror}", unavailable=True, attempted=False)
         return Accepted(file.relative_to(self._directory).as_posix())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
 
 def file_name(envelope: Outgoing) -> str:

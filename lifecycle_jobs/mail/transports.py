@@ -90,15 +90,8 @@ class Transport(Protocol):
     ) -> None: ...
 
 
-class Nowhere:
-    """Takes everything and keeps nothing: for rehearsals, in which nothing may leave."""
-
-    repeatable = True
-
-    def send(self, envelope: Outgoing, may_hand_over: MayHandOver = at_once) -> Outcome:
-        """Pretend."""
-        del envelope
-        return Accepted("rehearsed") if may_hand_over() else Withheld()
+class AlwaysOpen:
+    """For a way out that has nothing to open and nothing to close."""
 
     def __enter__(self) -> Self:
         return self
@@ -107,3 +100,14 @@ class Nowhere:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
+
+
+class Nowhere(AlwaysOpen):
+    """Takes everything and keeps nothing: for rehearsals, in which nothing may leave."""
+
+    repeatable = True
+
+    def send(self, envelope: Outgoing, may_hand_over: MayHandOver = at_once) -> Outcome:
+        """Pretend."""
+        del envelope
+        return Accepted("rehearsed") if may_hand_over() else Withheld()

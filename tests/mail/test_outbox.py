@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from freezegun import freeze_time
@@ -25,6 +24,7 @@ from lifecycle_jobs.mail.outbox import deliver, retry_parked
 from lifecycle_jobs.mail.render import Renderer
 from lifecycle_jobs.mail.transports import (
     Accepted,
+    AlwaysOpen,
     MayHandOver,
     Outcome,
     Outgoing,
@@ -48,7 +48,7 @@ def settings(tmp_path: Path) -> Settings:
     return settings_for(tmp_path)
 
 
-class Scripted:
+class Scripted(AlwaysOpen):
     """A transport that answers as told, by recipient, and remembers what it was given."""
 
     def __init__(self, *, repeatable: bool = False, **answers: Outcome) -> None:
@@ -68,14 +68,6 @@ class Scripted:
     @property
     def recipients(self) -> list[str]:
         return [str(envelope.recipient) for envelope in self.sent]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
 
 def statuses(store: Store) -> list[str]:

@@ -6,8 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import psycopg
 import pytest
@@ -26,6 +25,7 @@ from lifecycle_jobs.mail.outbox import deliver
 from lifecycle_jobs.mail.report import DeliveryReport
 from lifecycle_jobs.mail.transports import (
     Accepted,
+    AlwaysOpen,
     MayHandOver,
     Outcome,
     Outgoing,
@@ -48,7 +48,7 @@ class Relay:
         self.answer: Callable[[str], Outcome] = lambda _recipient: Accepted("250 OK")
 
 
-class Line:
+class Line(AlwaysOpen):
     """One of the connections to it."""
 
     repeatable = False
@@ -63,14 +63,6 @@ class Line:
         if isinstance(outcome, Accepted):
             self._relay.took.append(envelope.recipient.local)
         return outcome
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
 
 @pytest.fixture

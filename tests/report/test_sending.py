@@ -6,8 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from freezegun import freeze_time
@@ -18,7 +17,7 @@ from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import leases, staff_reports
 from lifecycle_jobs.errors import EmergencyStop, LeaseHeld, LeaseLost, Refused, StopRequested
 from lifecycle_jobs.mail import trial
-from lifecycle_jobs.mail.transports import Accepted, MayHandOver, Outcome, Outgoing, Withheld, at_once
+from lifecycle_jobs.mail.transports import Accepted, AlwaysOpen, MayHandOver, Outcome, Outgoing, Withheld, at_once
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.report import sending
 from lifecycle_jobs.report.sending import send_due, send_now
@@ -205,7 +204,7 @@ def test_who_lost_the_lease_sends_nothing(store: Store, tmp_path: Path, server: 
     assert (server.delivered, recorded(store)) == ([], [])
 
 
-class Slow:
+class Slow(AlwaysOpen):
     """A mail server that takes so long to greet that much may happen before it is given the text."""
 
     repeatable = False
@@ -221,14 +220,6 @@ class Slow:
             return Withheld()
         self.sent += 1
         return Accepted("250 OK")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
 
 def test_who_loses_the_lease_while_the_server_greets_sends_nothing(
