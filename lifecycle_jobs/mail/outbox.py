@@ -201,7 +201,7 @@ class _Delivery:
         with Senders[Letter](self._transports, pace, self._may_hand_over) as senders:
             try:
                 self._keep_busy(senders, self._flow(only))
-            except (RunStopped, SQLAlchemyError):
+            except Exception:
                 self._record_at_last([*self._at_hand, *senders.rest()])
                 raise
 

@@ -53,6 +53,14 @@ class Ended(Generic[Letter]):
     sender: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """What a connection raised, and how many letters it had in hand: one, or none before the first."""
+
+    error: BaseException
+    in_hand: int
+
+
 class Senders(Generic[Letter]):
     """Hands letters over on several transports at a time, for one owner. On leaving the block all is at rest.
 
@@ -64,7 +72,7 @@ class Senders(Generic[Letter]):
         self._pace = pace
         self._may_hand_over = may_hand_over
         self._waiting: SimpleQueue[tuple[Letter, Outgoing] | None] = SimpleQueue()
-        self._ended: SimpleQueue[Ended[Letter] | BaseException] = SimpleQueue()
+        self._ended: SimpleQueue[Ended[Letter] | _Broken] = SimpleQueue()
         self._ending = threading.Event()
         self._end_by = 0.0
         # Held by a connection whose last letter is not committed yet. A lock, because it is the cheapest to wait for.
@@ -92,19 +100,27 @@ class Senders(Generic[Letter]):
 
     def ended(self, patience: float) -> list[Ended[Letter]]:
         """What became of letters; waits so many seconds for the first. Raises what a transport raised."""
+        found, broken = self._heard(patience)
+        if broken is not None and found:
+            self._ended.put(broken)  # first what is known is to be recorded
+        elif broken is not None:
+            self.in_hand -= broken.in_hand
+            raise broken.error
+        return found
+
+    def _heard(self, patience: float) -> tuple[list[Ended[Letter]], _Broken | None]:
         found: list[Ended[Letter]] = []
+        broken: _Broken | None = None
         try:
             each = self._ended.get(timeout=patience) if patience > 0 else self._ended.get_nowait()
-            while not isinstance(each, BaseException):
+            while not isinstance(each, _Broken):
                 found.append(each)
                 each = self._ended.get_nowait()
-            if not found:
-                raise each
-            self._ended.put(each)  # first what is known is to be recorded
+            broken = each
         except Empty:
             pass
         self.in_hand -= len(found)
-        return found
+        return found, broken
 
     def release(self, ended: Sequence[Ended[Letter]]) -> None:
         """The fate of these is committed: their connections may hand over the next."""
@@ -119,13 +135,17 @@ class Senders(Generic[Letter]):
     def rest(self) -> list[Ended[Letter]]:
         """Begin no letter any more; what became of those that were in hand. `Withheld` are those that were not.
 
-        What the server takes longer for than may be waited is not among them.
+        What the server takes longer for than may be waited is not among them. What a transport raises meanwhile is not
+        told: there is another error on its way already, or a stop.
         """
         self._end()
         found: list[Ended[Letter]] = []
-        while self.in_hand and self._seconds_left() and any(thread.is_alive() for thread in self._threads):
-            found += self.ended(_LOOK_AGAIN)
-        return found + self.ended(0)
+        while self.in_hand and self._seconds_left():
+            heard, broken = self._heard(_LOOK_AGAIN)
+            found += heard
+            if broken is not None:
+                self.in_hand -= broken.in_hand
+        return found
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -151,20 +171,24 @@ class Senders(Generic[Letter]):
 
     def _work(self, number: int, transport: Transport) -> None:
         """Whatever happens, the owner hears of it: a letter of which nothing came back would be waited for."""
+        in_hand = 0
         try:
             with transport:
                 while (taken := self._waiting.get()) is not None:
+                    in_hand = 1
                     letter, envelope = taken
                     outcome = self._handed_over(number, transport, envelope)
                     if _one_too_many(outcome):
                         self._waiting.put(taken)
+                        in_hand = 0
                         self._ending.wait(_STAND_BACK)
                         continue
                     self._last_is_settled(number)
                     self._unsettled[number].acquire(blocking=False)
                     self._ended.put(Ended(letter, outcome, number))
+                    in_hand = 0
         except BaseException as error:  # noqa: BLE001 -- the owner raises it
-            self._ended.put(error)
+            self._ended.put(_Broken(error, in_hand))
 
     def _handed_over(self, number: int, transport: Transport, envelope: Outgoing) -> Outcome:
         if not self._in_turn():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +36,7 @@ from lifecycle_jobs.mail.transports import (
 )
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.settings import Settings
+from lifecycle_jobs.stops import Stop, Switch
 from tests.mail.office import ON, queue_alerts, settings_for
 
 CONNECTIONS = 4
@@ -142,6 +144,40 @@ def test_a_database_that_goes_away_while_letters_are_handed_over_makes_none_go_t
 
     assert sorted(relay.took) == sorted(f"r{each}" for each in range(30))
     assert by_status(store) == {"sent": 30}
+
+
+def test_a_database_that_goes_away_under_every_connection_makes_no_letter_go_twice(
+    store: Store, smtp: Settings, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue_alerts(store, *recipients(30))
+    monkeypatch.setattr(outbox, "_AGAIN_IN", 0.01)
+    record, stopped, away = Repeated.__call__, Switch.stopped, threading.Event()
+
+    def repeated(self: Repeated, rows: Sequence[Mapping[str, Any]]) -> int:
+        if len(relay.took) > 8:
+            away.set()
+        if away.is_set():
+            raise went_away()
+        return record(self, rows)
+
+    def asked(self: Switch) -> Stop | None:
+        if away.is_set() and threading.current_thread() is not threading.main_thread():
+            raise went_away()
+        return stopped(self)
+
+    monkeypatch.setattr(Repeated, "__call__", repeated)
+    monkeypatch.setattr(Switch, "stopped", asked)
+    began = time.monotonic()
+    with pytest.raises(OperationalError):
+        deliver_once(store, smtp)
+    assert time.monotonic() - began < senders.LONGEST_WAIT  # nobody waited for what no connection has in hand
+    assert by_status(store)["sent"] == len(relay.took)
+
+    monkeypatch.undo()
+    monkeypatch.setattr(outbox, "SmtpRelay", lambda *_: Line(relay))
+    deliver_once(store, smtp)
+
+    assert sorted(relay.took) == sorted(f"r{each}" for each in range(30))
 
 
 def slow_after_the_first(seconds: float) -> Callable[[str], Outcome]:
