@@ -48,6 +48,9 @@ class Draft(NamedTuple):
 Written = Outgoing | Exception
 """An envelope, or why there is none."""
 
+_GIVES_WAY: Final = 10
+"""Who writes ahead gives way to those who hand over and record, for whom somebody waits."""
+
 _ENDS_WITHIN: Final = 5.0
 _GONE: Final = "The process that writes letters has ended. What had left is recorded, the rest stays in the queue."
 
@@ -197,6 +200,7 @@ class ScribeProcess:
 
 def serve() -> None:
     """The other process: settings come in first, then what messages say; the answers go out in the same order."""
+    os.nice(_GIVES_WAY)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # whoever asked decides when this ends
     # Not `sys.stdout.buffer`: under PYTHONUNBUFFERED it writes only a part of what does not fit into the pipe at once.
