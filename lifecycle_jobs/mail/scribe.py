@@ -205,7 +205,7 @@ def serve() -> None:
         signal.signal(number, signal.SIG_IGN)  # whoever asked decides when this ends
     # Not `sys.stdout.buffer`: under PYTHONUNBUFFERED it writes only a part of what does not fit into the pipe at once.
     with (
-        suppress(EOFError, BrokenPipeError),
+        suppress(EOFError, BrokenPipeError, pickle.UnpicklingError),  # the last: killed while it was giving some
         open(sys.stdin.fileno(), "rb", closefd=False) as incoming,
         open(sys.stdout.fileno(), "wb", closefd=False) as outgoing,
     ):
