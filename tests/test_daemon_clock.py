@@ -68,14 +68,16 @@ def test_after_the_clock_was_moved_its_duties_are_woken_as_before(
     with daemon._scheduled() as scheduler:
         watching = threading.Thread(target=daemon._watch_the_clock, args=(scheduler,))
         watching.start()
-        assert daemon.was_woken_since(0)
-        wall_clock[0] = by
-        moved_at = time.monotonic() + 0.5  # what was on its way does not count
+        try:
+            assert daemon.was_woken_since(0)
+            wall_clock[0] = by
+            moved_at = time.monotonic() + 0.5  # what was on its way does not count
 
-        assert daemon.was_woken_since(moved_at)
-        assert daemon.was_woken_since(time.monotonic() + 0.2)
-        daemon.stop()
-        watching.join()
+            assert daemon.was_woken_since(moved_at)
+            assert daemon.was_woken_since(time.monotonic() + 0.2)
+        finally:
+            daemon.stop()
+            watching.join()
 
 
 def test_times_that_were_missed_are_not_made_up_for() -> None:

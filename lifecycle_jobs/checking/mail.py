@@ -17,6 +17,9 @@ from lifecycle_jobs.mail.signing import signer_for
 from lifecycle_jobs.settings import MailSettings, Settings
 
 _NAME: Final = "mail"
+
+_DONE: Final = 250
+"""What a server answers to NOOP (RFC 5321, 4.1.1.9)."""
 _LONGEST_WAIT: Final = 20
 """Seconds."""
 
@@ -93,7 +96,7 @@ def _smtp(mail: MailSettings) -> Check:
     except (OSError, ValueError) as error:
         why = reason(error) if isinstance(error, OSError) else type(error).__name__
         return wrong(_NAME, f"{where}, {step}: {without_addresses(why)}", "Look at the [mail] settings and the server.")
-    if code != 250:  # noqa: PLR2004 -- RFC 5321, 4.1.1.9
+    if code != _DONE:
         return wrong(_NAME, f"{where}, NOOP: {code} {said.decode(errors='replace')}", "Look at the mail server.")
     how = {"none": "not encrypted", "starttls": "STARTTLS", "tls": "TLS"}[mail.tls]
     who = "authenticated" if mail.username else "without a password"

@@ -13,7 +13,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Update
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.sql.compiler import SQLCompiler
 
 
 class Repeated:
@@ -21,8 +20,7 @@ class Repeated:
 
     def __init__(self, connection: Connection, update: Update) -> None:
         dialect = connection.dialect
-        compiled = update.compile(dialect=dialect)
-        assert isinstance(compiled, SQLCompiler)  # noqa: S101 -- for the type checker
+        compiled = dialect.statement_compiler(dialect, update)
         self._text = str(compiled)
         self._fixed = {name: bound.value for bound, name in compiled.bind_names.items() if not bound.required}
         processors = {

@@ -94,8 +94,8 @@ def deliver(
     `limit_to` names the messages to deliver, where an operation wants only its own to go. `progress` is told how many
     were handled so far, again and again; it may raise RunStopped: then no message begins any more, what is in hand is
     recorded, and the error goes on. So does the emergency stop. Once `goes_on` says no, nothing more is read, and the
-    report says that there was more. `transport` is the configured one, over
-    `mail.connections` connections, unless given; in a rehearsal nothing leaves.
+    report says that there may be more. `transport` is the configured one, over `mail.connections` connections, unless
+    given; in a rehearsal nothing leaves.
     """
     if transport is not None:
         transports = [transport]

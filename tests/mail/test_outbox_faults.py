@@ -204,6 +204,26 @@ def test_what_a_slow_server_takes_after_another_connection_was_sent_away_is_reco
     assert by_status(store) == {"sent": CONNECTIONS - 1, "queued": 1}
 
 
+def test_a_connection_that_was_told_to_stop_hands_nothing_over_before_anybody_looks(
+    store: Store, tmp_path: Path, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = outbox._Delivery._look_around
+
+    def look_later(delivery: outbox._Delivery) -> None:
+        time.sleep(0.2)
+        look(delivery)
+
+    monkeypatch.setattr(outbox._Delivery, "_look_around", look_later)
+    relay.answer = lambda recipient: (
+        TemporaryFailure("421 closing", unavailable=True) if recipient == "r0" else Accepted("250 OK")
+    )
+    queue_alerts(store, *recipients(3))
+
+    report = deliver_once(store, settings_for(tmp_path, transport="smtp", host="unused", connections=1))
+
+    assert (report.stopped, report.deferred, relay.took) == ("421 closing", 1, [])
+
+
 def test_what_a_slow_server_takes_after_the_emergency_stop_is_recorded(
     store: Store, smtp: Settings, relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:

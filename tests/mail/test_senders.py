@@ -167,6 +167,19 @@ def test_what_a_connection_raises_the_owner_raises_after_what_is_known() -> None
             senders.ended(1)
 
 
+def test_at_the_end_what_one_connection_raised_does_not_hide_what_another_handed_over() -> None:
+    broken, good = Line(ValueError("a bug")), Line()
+    with sending(broken, good, may=lambda: broken.announced > 0) as senders:
+        senders.put("a", ENVELOPE)
+        senders.put("b", ENVELOPE)
+        until(lambda: senders.told == 2)
+
+        ended = senders.rest()
+
+        assert [type(each.outcome) for each in ended] == [Accepted]
+        assert senders.in_hand == 0
+
+
 def test_a_connection_too_many_leaves_its_letter_to_the_others() -> None:
     unwanted = Line(*[TemporaryFailure("421 too many connections", attempted=False)] * 10)
     wanted = Line()
