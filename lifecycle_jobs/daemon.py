@@ -13,8 +13,7 @@ No duty begins while the emergency stop is on, while a gap is suspected (SPEC §
 until a person has confirmed it), or while the database has another version than this program. A daemon that suspects
 a gap does not lead: on another machine the clock may be right.
 
-Why not one cron trigger alone: it fires once, and a database that is down at that moment would cost the whole day. Why
-no job store: two daemons on one would run everything twice, and it would say again what the table `runs` says.
+How the duties are woken is told in `waking`.
 """
 
 from __future__ import annotations
@@ -24,18 +23,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Final
 
 import structlog
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.cron import CronTrigger
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from lifecycle_jobs import clock, day, lease, stops
+from lifecycle_jobs import clock, day, lease, stops, waking
 from lifecycle_jobs.db import schema
 from lifecycle_jobs.db.conditions import unresolved
 from lifecycle_jobs.db.session import Store
@@ -72,12 +67,6 @@ _REMIND_EVERY: Final = 3600.0
 _PASS: Final = 300.0
 """Seconds after which a delivery looks anew for what is most urgent."""
 
-_SET_BACK: Final = 1.0
-"""Seconds by which a clock is seen to have been set back, and not only to have been slowed down."""
-
-_HEARS_WITHIN: Final = 0.5
-"""Seconds after which the main thread wakes for signals that did not wake it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Duty:
@@ -99,27 +88,6 @@ def owed(connection: Connection, settings: Settings, now: datetime) -> date | No
     on = there.date()
     state = connection.scalar(select(runs.c.state).where(runs.c.run_on == on))
     return None if state == "completed" else on
-
-
-def day_trigger(settings: Settings) -> CronTrigger:
-    """Wakes at the hour of the day where the business is, on the days with 23 and 25 hours too."""
-    return CronTrigger(hour=settings.schedule.hour, minute=0, timezone=settings.zone)
-
-
-class _Every(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 has no types
-    """Wakes so many seconds after it last did.
-
-    APScheduler's own counts every time that was missed, one by one: after a clock that jumped ten years, for minutes
-    and with hundreds of megabytes.
-    """
-
-    def __init__(self, seconds: int) -> None:
-        self._pause = timedelta(seconds=seconds)
-
-    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
-        """From now on, whenever it was due."""
-        del previous_fire_time
-        return now + self._pause
 
 
 class Daemon:
@@ -170,7 +138,7 @@ class Daemon:
                 except (SQLAlchemyError, LifecycleError) as error:
                     self._remind("daemon_waits", why=_class_and_reason(error))
                 self.vitals.tick()
-                _wait(self._stopping, min(self.settings.schedule.check_every, self.settings.lease.seconds / 3))
+                waking.wait(self._stopping, min(self.settings.schedule.check_every, self.settings.lease.seconds / 3))
         log.info("daemon_stopped")
 
     def do(self, name: str) -> None:
@@ -302,7 +270,7 @@ class Daemon:
             except SQLAlchemyError as error:
                 self._remind("daemon_waits", why=_class_and_reason(error))
                 self.vitals.tick()
-                _wait(self._stopping, self.settings.schedule.check_every)
+                waking.wait(self._stopping, self.settings.schedule.check_every)
             else:
                 return
 
@@ -341,42 +309,14 @@ class Daemon:
         self.vitals.become("leader")
         log.info("daemon_leads")
         try:
-            with self._scheduled() as scheduler:
-                self._watch_the_clock(scheduler)
+            with waking.scheduled(
+                {duty.name: duty.every for duty in self.duties()}, self.do, self.settings
+            ) as scheduler:
+                waking.watch_the_clock(scheduler, self._not_leading)
         finally:
             self._leadership = None
             self.vitals.become("standby")
             log.info("daemon_leads_no_more")
-
-    def _watch_the_clock(self, scheduler: BackgroundScheduler) -> None:
-        """Until told to stop. The scheduler goes by the clock on the wall: set back, it would sleep until then."""
-        ahead = clock.now().timestamp() - clock.running()
-        while not self._not_leading.wait(_HEARS_WITHIN):
-            now_ahead = clock.now().timestamp() - clock.running()
-            if now_ahead < ahead - _SET_BACK:
-                log.warning("clock_was_set_back", seconds=round(ahead - now_ahead))
-                for job in scheduler.get_jobs():
-                    job.modify(next_run_time=clock.now())
-            ahead = now_ahead
-
-    @contextmanager
-    def _scheduled(self) -> Iterator[BackgroundScheduler]:
-        """Wakes the duties; on leaving, those under way are asked to stop and are waited for."""
-        duties = self.duties()
-        scheduler = BackgroundScheduler(
-            executors={"default": ThreadPoolExecutor(2 * len(duties))},
-            # Two at a time, of which the second finds the first at it and leaves: the scheduler would only complain.
-            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 2},
-            timezone=self.settings.zone,
-        )
-        for duty in duties:
-            scheduler.add_job(self.do, _Every(duty.every), [duty.name], id=duty.name, next_run_time=clock.now())
-        scheduler.add_job(self.do, day_trigger(self.settings), ["day"], id="day at its hour")
-        scheduler.start()
-        try:
-            yield scheduler
-        finally:
-            scheduler.shutdown(wait=True)
 
     def _complain_of_gap(self, latest: date) -> None:
         self._remind("gap_suspected", latest_completed=latest.isoformat(), what_to_do="lifecycle-jobs confirm-gap")
@@ -389,17 +329,6 @@ class Daemon:
         if now - self._reminded_at.get(event, -_REMIND_EVERY) >= _REMIND_EVERY:
             self._reminded_at[event] = now
             log.error(event, **values)
-
-
-def _wait(event: threading.Event, seconds: float) -> None:
-    """Wait for the event, so many seconds at most, but never long at a stretch.
-
-    The handler of a signal runs when the main thread next wakes. One that comes just as it falls asleep does not wake
-    it: without end it would sleep on, and be killed by whoever asked it to stop.
-    """
-    until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0 and not event.wait(min(left, _HEARS_WITHIN)):
-        pass
 
 
 def _class_and_reason(error: Exception) -> str:

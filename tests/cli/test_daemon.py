@@ -6,13 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
-
-from lifecycle_jobs.daemon import _wait
 
 _ROOT = Path(__file__).parents[2]
 _AT_THE_WORST_MOMENT = """
@@ -44,23 +40,3 @@ def test_a_signal_that_comes_while_the_daemon_falls_asleep_ends_it(sqlite_url: s
     )
 
     assert daemon.stdout == "woken\n"
-
-
-def test_a_signal_that_does_not_wake_the_main_thread_is_heard_all_the_same() -> None:
-    """It wakes whichever thread it is given to; its handler has to wait for the main one."""
-    heard = []
-    before = signal.signal(signal.SIGUSR1, lambda _number, _frame: heard.append(time.monotonic()))
-
-    def send() -> None:
-        time.sleep(0.1)
-        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
-
-    try:
-        threading.Thread(target=send).start()
-        began = time.monotonic()
-        _wait(threading.Event(), 5)
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-
-    assert time.monotonic() - began >= 5
-    assert heard[0] - began < 3

@@ -13,13 +13,14 @@ from freezegun.api import FrozenDateTimeFactory
 from structlog.testing import capture_logs
 
 from lifecycle_jobs import day
-from lifecycle_jobs.daemon import Daemon, day_trigger
+from lifecycle_jobs.daemon import Daemon
 from lifecycle_jobs.data import data_folder
 from lifecycle_jobs.db import session
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.errors import ConfigurationError
 from lifecycle_jobs.report.pages import FOLDER
 from lifecycle_jobs.settings import Settings, load_settings
+from lifecycle_jobs.waking import day_trigger
 from tests.daily import settings_for
 from tests.scenarios.provider import Provider, contents, days
 

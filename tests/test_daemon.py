@@ -1,0 +1,53 @@
+"""How long one delivery of the daemon lasts."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+from freezegun import freeze_time
+
+from lifecycle_jobs import clock, day
+from lifecycle_jobs.daemon import Daemon
+from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.mail.report import DeliveryReport
+from tests.daily import settings_for
+
+
+class TestPasses:
+    """A delivery that takes long."""
+
+    def delivered(self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *reports: DeliveryReport) -> int:
+        """How many passes the daemon makes of it, with what each of them reports."""
+        daemon, left = Daemon(store, settings_for(tmp_path)), list(reports)
+        monkeypatch.setattr(day, "deliver_now", lambda *_: left.pop(0))
+        daemon.do("deliver")
+        return len(reports) - len(left)
+
+    def test_goes_on_with_another_pass_while_there_may_be_more(
+        self, sqlite_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        over, all_of_it = DeliveryReport(sent=1, more=True), DeliveryReport(sent=1)
+
+        assert self.delivered(sqlite_store, tmp_path, monkeypatch, over, over, all_of_it, over) == 3
+
+    def test_does_not_outlast_its_business_date(self, sqlite_store: Store, tmp_path: Path) -> None:
+        daemon = Daemon(sqlite_store, settings_for(tmp_path))
+        with freeze_time("2027-03-24T22:59:59Z") as wall:  # a second before midnight in Rome
+            goes_on = daemon._for_one_pass(date(2027, 3, 24))
+            assert goes_on()
+            wall.move_to("2027-03-24T23:00:00Z")
+            assert not goes_on()
+
+    def test_looks_anew_for_what_is_urgent_after_some_minutes(
+        self, sqlite_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        daemon = Daemon(sqlite_store, settings_for(tmp_path))
+        passed = [0.0]
+        monkeypatch.setattr(clock, "running", lambda: passed[0])
+        goes_on = daemon._for_one_pass(clock.business_date(daemon.settings.zone))
+        assert goes_on()
+        passed[0] = 301.0
+
+        assert not goes_on()
