@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
-from sqlalchemy import ColumnElement, and_, case, exists, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, or_, select
 
 from lifecycle_jobs.db.tables import (
     boxes,
@@ -134,10 +134,10 @@ def left_over() -> ColumnElement[bool]:
     return exists().where(parked_rows.c.box_id == boxes.c.id, parked_rows.c.state == "retrying")
 
 
-def taken_up(job: str) -> ColumnElement[bool]:
-    """This job failed on the box in an earlier pass and has not had its turn again."""
-    return exists().where(
-        parked_rows.c.box_id == boxes.c.id, parked_rows.c.job == job, parked_rows.c.state == "retrying"
+def taken_up(job: str) -> Select[int]:
+    """The boxes on which this job failed in an earlier pass and has not had its turn again."""
+    return select(parked_rows.c.box_id).where(
+        parked_rows.c.box_id.is_not(None), parked_rows.c.job == job, parked_rows.c.state == "retrying"
     )
 
 

@@ -30,12 +30,15 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    event,
     literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.operators import OperatorType
+
+from lifecycle_jobs.db.triggers import put_in_place
 
 metadata = MetaData(
     naming_convention={
@@ -215,6 +218,13 @@ addons = Table(
     Column("status", Word, nullable=False),
     Column("expires_on", Date, nullable=False),
     Column("cancelled_on", Date),
+    Column(
+        "behind",
+        Boolean,
+        nullable=False,
+        server_default="0",
+        comment="its box's E is later than its A; kept so by the database, see triggers.py",
+    ),
     one_of("paid_from", "renewal", "credit"),
     one_of("status", "active", "disabled", "terminated"),
     CheckConstraint("quantity > 0", name="quantity"),
@@ -227,6 +237,14 @@ Index(
     sqlite_where=text("status = 'active'"),
     postgresql_where=text("status = 'active'"),
 )
+Index(
+    "ix_addons_active_behind",
+    addons.c.expires_on,
+    addons.c.addon_id,
+    sqlite_where=text("status = 'active' AND behind = 1"),
+    postgresql_where=text("status = 'active' AND behind"),
+)
+event.listen(addons, "after_create", put_in_place)
 
 orders = Table(
     "orders",
@@ -340,6 +358,13 @@ Index(
     sqlite_where=text("unapplied = 1"),
     postgresql_where=text("unapplied"),
 )
+Index(
+    "ix_charges_gone_wrong",
+    charges.c.term_expires_on,
+    charges.c.box_id,
+    sqlite_where=text("status IN ('declined', 'not_attempted')"),
+    postgresql_where=text("status IN ('declined', 'not_attempted')"),
+)
 Index("ix_charges_attempted_on", charges.c.attempted_on)
 Index(
     "ix_charges_gateway_reference",
@@ -429,8 +454,8 @@ Index(
 )
 Index(
     "uq_events_milestone",
-    events.c.box_id,
     events.c.term_expires_on,
+    events.c.box_id,
     events.c.kind,
     events.c.milestone,
     unique=True,

@@ -53,7 +53,9 @@ from lifecycle_jobs.runs import JobReport
 
 NAME = "auto_renew"
 _AT_A_TIME = 500
-_with_method = boxes.outerjoin(payment_methods, payment_methods.c.payment_method_id == boxes.c.payment_method_id)
+_method = payment_methods.alias("method_of_box")
+"""The box's own method, looked up for each box that is due by date: joined, all there are might be read for it."""
+_is_of_box = _method.c.payment_method_id == boxes.c.payment_method_id
 
 
 def run(task: Task, collector: Collector, outage_limit: int) -> JobReport:
@@ -62,9 +64,7 @@ def run(task: Task, collector: Collector, outage_limit: int) -> JobReport:
     report = JobReport(NAME)
     with task.store.read() as connection:
         tried_today = exists().where(of_this_term, charges.c.attempted_on == task.on)
-        report.skipped = task.count_skipped(
-            connection, and_(charging_window(task), ~tried_today), refusals(task), within=_with_method
-        )
+        report.skipped = task.count_skipped(connection, and_(charging_window(task), ~tried_today), refusals(task))
     results: Counter[str] = Counter()
     through_gateway: dict[int, bool] = {}
 
@@ -112,7 +112,7 @@ def look(task: Task) -> Select[Any]:
 
 
 def refusals(task: Task) -> Refusals:
-    """Why a box in its charging window is not charged now. Speaks of the joined payment method."""
+    """Why a box in its charging window is not charged now."""
     return [
         *not_eligible(task),
         ("unresolved_charge", unresolved_charge()),
@@ -182,13 +182,12 @@ def _last_refusal(task: Task) -> str:
 
 def _due(task: Task) -> Iterator[Row[Any]]:
     """Every box that is due, by E and address, read as its turn comes."""
-    needs_gateway = payment_methods.c.kind.in_(("card", "paypal"))
+    needs_gateway = exists().where(_is_of_box, _method.c.kind.in_(("card", "paypal")))
     after = and_(True)
     while True:
         with task.store.read() as connection:
             rows = connection.execute(
                 select(boxes.c.id, boxes.c.expires_on, boxes.c.address_key, needs_gateway.label("needs_gateway"))
-                .join(payment_methods, payment_methods.c.payment_method_id == boxes.c.payment_method_id)
                 .where(charging_window(task), none_of(refusals(task)), after)
                 .order_by(boxes.c.expires_on, boxes.c.address_key)
                 .limit(_AT_A_TIME)
@@ -220,9 +219,10 @@ def _method_replaced(on: date) -> ColumnElement[bool]:
     last = select(func.max(charges.c.id)).where(of_this_term).correlate(boxes).scalar_subquery()
     with_other = exists().where(
         charges.c.id == last,
+        _is_of_box,
         or_(
-            charges.c.payment_method_id != payment_methods.c.payment_method_id,
-            charges.c.token.is_distinct_from(payment_methods.c.token),
+            charges.c.payment_method_id != _method.c.payment_method_id,
+            charges.c.token.is_distinct_from(_method.c.token),
         ),
     )
     return and_(boxes.c.expires_on >= on, with_other)
@@ -233,6 +233,7 @@ def _declined_hard() -> ColumnElement[bool]:
         of_this_term,
         charges.c.status == "declined",
         charges.c.hard,
-        charges.c.payment_method_id == payment_methods.c.payment_method_id,
-        charges.c.token.is_not_distinct_from(payment_methods.c.token),
+        _is_of_box,
+        charges.c.payment_method_id == _method.c.payment_method_id,
+        charges.c.token.is_not_distinct_from(_method.c.token),
     )

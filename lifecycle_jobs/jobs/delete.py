@@ -125,9 +125,13 @@ def _refusal(connection: Connection, task: Task, rules: DeletionSettings, number
     """None if the boxes may go; otherwise the sentence for the operator."""
     if number <= rules.always_allowed:
         return None
-    not_deleted = connection.scalar(select(func.count()).where(boxes.c.status != "deleted")) or 0
-    if deletions_allowed(number, not_deleted, max_percent=rules.max_percent, always_allowed=rules.always_allowed):
+    # As many as make the number few enough, and no more: that is no matter of how many boxes there are.
+    enough = -(-number * 100 // rules.max_percent) if rules.max_percent else 0
+    some = select(boxes.c.id).where(boxes.c.status != "deleted").order_by(boxes.c.id).limit(enough)
+    counted = connection.scalar(select(func.count()).select_from(some.subquery())) or 0
+    if deletions_allowed(number, counted, max_percent=rules.max_percent, always_allowed=rules.always_allowed):
         return None
+    not_deleted = connection.scalar(select(func.count()).where(boxes.c.status != "deleted")) or 0
     approved = connection.scalar(
         select(deletion_approvals.c.number)
         .where(deletion_approvals.c.run_on == task.on, ~deletion_approvals.c.used)

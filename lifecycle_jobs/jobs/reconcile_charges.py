@@ -84,7 +84,9 @@ def settle_some(task: Task, collector: Collector, patience: Patience, charge_ids
 
 def _settle_all(task: Task, collector: Collector, patience: Patience, chosen: ColumnElement[bool]) -> Counter[str]:
     with task.store.read() as connection:
-        rows = {row.id: row for row in connection.execute(select(charges).where(chosen).order_by(charges.c.id))}
+        # Put in order here: SQLite would go through all charges in that order instead of looking up these few.
+        found_now = sorted(connection.execute(select(charges).where(chosen)), key=lambda row: row.id)
+    rows = {row.id: row for row in found_now}
     found: Counter[str] = Counter()
     silent: set[int] = set()
     cut_off: list[int] = []

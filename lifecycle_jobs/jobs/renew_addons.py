@@ -17,7 +17,8 @@ All or nothing per add-on: one that is too dear does not stop a later, cheaper o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,16 +37,15 @@ from lifecycle_jobs.policy import AddonStep, addon_renewed_with_box, addon_step,
 from lifecycle_jobs.runs import JobReport
 
 NAME = "renew_addons"
-_AT_A_TIME = 500
+_AT_A_TIME = 200
 _with_box = addons.join(boxes, boxes.c.id == addons.c.box_id)
 
 
 def run(task: Task) -> JobReport:
     """Settle every credit add-on whose turn has come."""
     report = JobReport(NAME)
-    due = _due(task)
-    for first in range(0, len(due), _AT_A_TIME):
-        rows = _read(task, due[first : first + _AT_A_TIME])
+    for addon_ids in _in_turn(task):
+        rows = _read(task, addon_ids)
         spent: set[str] = set()
         for row in rows:
             # Most of these wait for their box, day after day: told from what was read, unless it has changed since.
@@ -61,9 +61,9 @@ def run(task: Task) -> JobReport:
                 if not concerns_one_row(error):
                     raise
                 runs.park(task.store, task.run, NAME, f"addon:{row.addon_id}", error, box_id=row.box_id)
+        for reason, number in _skipped(task, addon_ids).items():
+            report.skipped[reason] = report.skipped.get(reason, 0) + number
         task.advance(len(rows))
-    with task.store.read() as connection:
-        report.skipped |= _count_skipped(connection, task)
     return report
 
 
@@ -124,19 +124,33 @@ def _turn(task: Task) -> Select[Any]:
     )
 
 
-def _due(task: Task) -> Sequence[str]:
-    """The ids of the add-ons whose turn is now, in order.
+def _in_turn(task: Task) -> Iterator[Sequence[str]]:
+    """The ids of all add-ons whose turn may be now, in order, some at a time.
 
-    Asked once and not chunk by chunk: whether a box has gone on without its add-on is seen only by comparing the two,
-    so each asking looks at every active add-on.
+    Asked of the add-ons alone, each time a range of an index: those past A, then those that their box has left behind.
     """
-    with task.store.read() as connection:
-        return connection.scalars(
-            select(addons.c.addon_id)
-            .select_from(_with_box)
-            .where(candidates(task), none_of(refusals(task)))
-            .order_by(addons.c.expires_on, addons.c.addon_id)
-        ).all()
+    for turn in (
+        addons.c.expires_on < task.on,
+        and_(addons.c.behind, addons.c.expires_on >= task.on),
+    ):
+        after = and_(True)
+        while True:
+            with task.store.read() as connection:
+                rows = connection.execute(
+                    select(addons.c.addon_id, addons.c.expires_on)
+                    .where(addons.c.status == "active", turn, after)
+                    .order_by(addons.c.expires_on, addons.c.addon_id)
+                    .limit(_AT_A_TIME)
+                ).all()
+            if rows:
+                yield [row.addon_id for row in rows]
+            if len(rows) < _AT_A_TIME:
+                break
+            last = rows[-1]
+            after = and_(
+                addons.c.expires_on >= last.expires_on,
+                or_(addons.c.expires_on > last.expires_on, addons.c.addon_id > last.addon_id),
+            )
 
 
 def _read(task: Task, addon_ids: Sequence[str]) -> Sequence[Any]:
@@ -253,12 +267,12 @@ def _tell(connection: Connection, task: Task, addon: Row[Any], kind: str, detail
     )
 
 
-def _count_skipped(connection: Connection, task: Task) -> dict[str, int]:
-    reason = first_reason(refusals(task))
-    rows = connection.execute(
-        select(reason, func.count())
-        .select_from(_with_box)
-        .where(candidates(task), reason.is_not(None))
-        .group_by(reason)
-    )
-    return {row[0]: row[1] for row in rows}
+def _skipped(task: Task, addon_ids: Sequence[str]) -> Counter[str]:
+    """How many of these add-ons are left alone, by first reason."""
+    with task.store.read() as connection:
+        found = connection.scalars(
+            select(func.coalesce(first_reason(refusals(task)), ""))
+            .select_from(_with_box)
+            .where(among(addons.c.addon_id, addon_ids), candidates(task))
+        )
+        return Counter(reason for reason in found if reason)

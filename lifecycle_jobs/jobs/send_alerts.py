@@ -58,71 +58,98 @@ AT_ONCE = 0
 def run(task: Task, rules: DeletionSettings) -> JobReport:
     """Write every alert, notice and warning that is due."""
     report = JobReport(NAME)
+    repeated = _repeated(task)
     for group in task.catalog.groups():
         renewing = will_be_auto_renewed(task)
-        _before_expiry(task, group, "box.renewal_notice", group.policy.notice_milestones, renewing, report)
-        _before_expiry(task, group, "box.expiry_alert", group.policy.alert_milestones, ~renewing, report)
-        _before_deletion(task, group, report)
+        for kind, milestones, addressed in (
+            ("box.renewal_notice", group.policy.notice_milestones, renewing),
+            ("box.expiry_alert", group.policy.alert_milestones, ~renewing),
+        ):
+            # Nearest milestone first: once its event stands, the farther ones are no longer due.
+            for milestone in sorted(milestones):
+                _before_expiry(task, group, kind, milestone, addressed, repeated, report)
+        for milestone in sorted(group.policy.deletion_milestones):
+            _before_deletion(task, group, milestone, repeated, report)
         if rules.require_delivered_warning:
             _at_deletion(task, group, rules)
     return report
 
 
 def will_be_auto_renewed(task: Task) -> ColumnElement[bool]:
-    """What auto_renew asks of a box, and nothing has gone wrong with a charge of this term yet."""
-    gone_wrong = exists().where(of_this_term, charges.c.status.in_(("declined", "not_attempted")))
+    """What auto_renew asks of a box with E ≥ the business date, and no charge of this term has gone wrong yet."""
+    gone_wrong = exists().where(
+        of_this_term,
+        charges.c.status.in_(("declined", "not_attempted")),
+        # Follows from E: without it all that ever went wrong would be looked through.
+        charges.c.term_expires_on >= task.on,
+    )
     return and_(none_of(not_eligible(task)), ~gone_wrong)
+
+
+def _repeated(task: Task) -> Sequence[int]:
+    """The boxes on which this job failed in an earlier pass and that it repeats: their milestones may lie before W.
+
+    Asked first, because usually there are none, and then only what has come since W needs to be looked at.
+    """
+    with task.store.read() as connection:
+        return connection.scalars(taken_up(NAME)).all()
+
+
+def _come_since(window: ColumnElement[bool], repeated: Sequence[int]) -> ColumnElement[bool]:
+    return or_(window, among(boxes.c.id, repeated)) if repeated else window
 
 
 def _before_expiry(
     task: Task,
     group: PolicyGroup,
     kind: str,
-    milestones: Sequence[int],
+    milestone: int,
     addressed: ColumnElement[bool],
+    repeated: Sequence[int],
     report: JobReport,
 ) -> None:
-    # Nearest milestone first: once its event stands, the farther ones are no longer due.
-    for milestone in sorted(milestones):
-        candidates = and_(
-            boxes.c.status == "active",
-            boxes.c.plan.in_(group.plans),
-            or_(boxes.c.expires_on > days_from(task.run.since, milestone), taken_up(NAME)),
-            boxes.c.expires_on <= days_from(task.on, milestone),
-            boxes.c.expires_on >= task.on,
-            addressed,
-            ~_told(BEFORE_EXPIRY, milestone),
-            task.in_scope,
-        )
-        detail = json_object(
-            literal("milestone"), literal(milestone), literal("days_left"), _days_until(boxes.c.expires_on, task.on)
-        )
-        _write(task, kind, milestone, candidates, refused_an_alert(task), detail, report)
+    last = days_from(task.on, milestone)
+    candidates = and_(
+        boxes.c.status == "active",
+        boxes.c.plan.in_(group.plans),
+        _come_since(boxes.c.expires_on > days_from(task.run.since, milestone), repeated),
+        boxes.c.expires_on <= last,
+        boxes.c.expires_on >= task.on,
+        addressed,
+        # The terms follow from E: without them all that was ever told would be looked through.
+        ~_told(BEFORE_EXPIRY, milestone, events.c.term_expires_on.between(task.on, last)),
+        task.in_scope,
+    )
+    detail = json_object(
+        literal("milestone"), literal(milestone), literal("days_left"), _days_until(boxes.c.expires_on, task.on)
+    )
+    _write(task, kind, milestone, candidates, refused_an_alert(task), detail, report)
 
 
-def _before_deletion(task: Task, group: PolicyGroup, report: JobReport) -> None:
+def _before_deletion(
+    task: Task, group: PolicyGroup, milestone: int, repeated: Sequence[int], report: JobReport
+) -> None:
     policy = group.policy
-    for milestone in sorted(policy.deletion_milestones):
-        candidates = and_(
-            boxes.c.status == "suspended",
-            boxes.c.suspended_reason == UNPAID,
-            boxes.c.plan.in_(group.plans),
-            boxes.c.suspended_on < task.on,
-            deletion_date_by(policy, days_from(task.on, milestone)),
-            or_(~deletion_date_by(policy, days_from(task.run.since, milestone)), taken_up(NAME)),
-            ~deletion_date_by(policy, task.on),
-            ~_told(("box.deletion_warning",), milestone),
-            task.in_scope,
-        )
-        _write(
-            task,
-            "box.deletion_warning",
-            milestone,
-            candidates,
-            _refused_a_warning(task),
-            _warning_detail(milestone, deletion_day(policy), task.on),
-            report,
-        )
+    candidates = and_(
+        boxes.c.status == "suspended",
+        boxes.c.suspended_reason == UNPAID,
+        boxes.c.plan.in_(group.plans),
+        boxes.c.suspended_on < task.on,
+        deletion_date_by(policy, days_from(task.on, milestone)),
+        _come_since(~deletion_date_by(policy, days_from(task.run.since, milestone)), repeated),
+        ~deletion_date_by(policy, task.on),
+        ~_told(("box.deletion_warning",), milestone),
+        task.in_scope,
+    )
+    _write(
+        task,
+        "box.deletion_warning",
+        milestone,
+        candidates,
+        _refused_a_warning(task),
+        _warning_detail(milestone, deletion_day(policy), task.on),
+        report,
+    )
 
 
 def _at_deletion(task: Task, group: PolicyGroup, rules: DeletionSettings) -> None:
@@ -209,13 +236,14 @@ def _days_until(day: ColumnElement[date], on: date) -> ColumnElement[int]:
     return days_between(literal(on, boxes.c.expires_on.type), day)
 
 
-def _told(kinds: Sequence[str], milestone: int) -> ColumnElement[bool]:
+def _told(kinds: Sequence[str], milestone: int, *of_terms: ColumnElement[bool]) -> ColumnElement[bool]:
     """This term has been written to for this milestone or a nearer one."""
     return exists().where(
         events.c.box_id == boxes.c.id,
         events.c.term_expires_on == boxes.c.expires_on,
         events.c.kind.in_(kinds),
         events.c.milestone <= milestone,
+        *of_terms,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import ColumnElement, Connection, FromClause, func, select, true
+from sqlalchemy import ColumnElement, Connection, func, select, true
 
 from lifecycle_jobs import runs
 from lifecycle_jobs.db.conditions import Refusals, first_reason, left_over, parked_by
@@ -61,18 +61,13 @@ class Task:
         runs.park(self.store, self.run, self.job, f"box:{box_id}", error, box_id=box_id)
 
     def count_skipped(
-        self,
-        connection: Connection,
-        candidates: ColumnElement[bool],
-        refusals: Refusals,
-        *,
-        within: FromClause = boxes,
+        self, connection: Connection, candidates: ColumnElement[bool], refusals: Refusals
     ) -> dict[str, int]:
         """How many boxes that are due by date are left alone, by first reason."""
         reason = first_reason(refusals)
         rows = connection.execute(
             select(reason.label("reason"), func.count())
-            .select_from(within)
+            .select_from(boxes)
             .where(candidates, reason.is_not(None))
             .group_by(reason)
         )

@@ -78,6 +78,10 @@ def _load_postgresql(store: Store, batches: Iterable[Batch]) -> int:
                     with cursor.copy(statement) as copy:
                         copy.write("".join(map(_copy_line, rows)))
                     loaded += len(rows)
+            # What a trigger would have done, had it not been put to sleep above.
+            cursor.execute(
+                "UPDATE addons SET behind = true FROM boxes WHERE id = box_id AND boxes.expires_on > addons.expires_on"
+            )
             for _, definition in indexes:
                 cursor.execute(definition)
             for table in NUMBERED:

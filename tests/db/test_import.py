@@ -108,6 +108,7 @@ def test_every_column_arrives(store: Store, tmp_path: Path) -> None:
             "status": "active",
             "expires_on": date(2027, 3, 31),
             "cancelled_on": date(2026, 10, 2),
+            "behind": False,
         }
     ]
 

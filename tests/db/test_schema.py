@@ -39,6 +39,11 @@ _POSTGRESQL_CATALOG = (
     FROM pg_constraint WHERE connamespace = 'public'::regnamespace
     """,
     "SELECT 'index', tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+    """
+    SELECT 'trigger', tgrelid::regclass::text, pg_get_triggerdef(oid),
+           regexp_replace(pg_get_functiondef(tgfoid), '[[:space:]]+', ' ', 'g')
+    FROM pg_trigger WHERE NOT tgisinternal
+    """,
 )
 
 
@@ -115,6 +120,8 @@ def test_alembic_finds_nothing_to_migrate(store: Store) -> None:
 def test_a_definition_that_differs_would_be_noticed(sqlite_store: Store, postgresql_store: Store) -> None:
     for store, statements in (
         (sqlite_store, ["DROP INDEX uq_events_milestone", "CREATE INDEX uq_events_milestone ON events (box_id)"]),
+        (sqlite_store, ["DROP TRIGGER addons_behind_when_moved"]),
+        (postgresql_store, ["DROP TRIGGER addons_behind ON addons"]),
         (postgresql_store, ["ALTER TABLE boxes DROP CONSTRAINT ck_boxes_status"]),
         (postgresql_store, ["ALTER TABLE charges ALTER called DROP DEFAULT"]),
         (postgresql_store, ['ALTER TABLE boxes ALTER address_key TYPE text COLLATE "default"']),
@@ -129,7 +136,7 @@ def test_a_definition_that_differs_would_be_noticed(sqlite_store: Store, postgre
 def test_an_upgrade_that_is_done_already_changes_nothing(store: Store) -> None:
     before = definitions(store)
 
-    assert schema.upgrade(store) == schema.head() == "0004"
+    assert schema.upgrade(store) == schema.head() == "0005"
     assert definitions(store) == before
 
 
@@ -160,6 +167,32 @@ def test_boxes_that_are_there_before_the_upgrade_count_from_the_expiry_they_have
         columns = tables.boxes.c
         noted = select(columns.imported_expires_on, columns.imported_after_event).order_by(columns.id)
         assert connection.execute(noted).all() == [(date(2028, 3, 31), 2), (date(2028, 3, 31), None)]
+
+
+def test_addons_that_their_box_had_left_behind_before_the_upgrade_are_marked(empty_database_of_its_kind: Store) -> None:
+    with empty_database_of_its_kind.write() as connection:
+        config = schema._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        for statement in (
+            "INSERT INTO customers (customer_id, name, email, locale) VALUES ('c1', 'Mario', 'c1@example.it', 'it')",
+            (
+                "INSERT INTO boxes (address, address_key, customer_id, plan, status, expires_on, renewal_years, "
+                "auto_renew) VALUES ('a@x.it', 'a@x.it', 'c1', 'standard', 'active', '2028-03-31', 1, false)"
+            ),
+            (
+                "INSERT INTO addons (addon_id, box_id, kind, quantity, unit_price_cents, paid_from, status, expires_on)"
+                " VALUES ('behind', 1, 'extra_inbox', 1, 250, 'credit', 'active', '2027-03-31'),"
+                " ('level', 1, 'extra_inbox', 1, 250, 'credit', 'active', '2028-03-31')"
+            ),
+        ):
+            connection.execute(text(statement))
+
+    schema.upgrade(empty_database_of_its_kind)
+
+    with empty_database_of_its_kind.read() as connection:
+        addons = tables.addons.c
+        assert connection.scalars(select(addons.addon_id).where(addons.behind)).all() == ["behind"]
 
 
 def test_an_empty_sqlite_file_creates_itself_and_an_empty_server_waits_for_a_person(

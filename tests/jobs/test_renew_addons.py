@@ -70,7 +70,7 @@ def test_of_four_neighbours_only_the_one_whose_box_was_renewed_is_renewed(office
     office.job("renew_addons", ON)
 
     after = {row["addon_id"]: row for row in look(office.store, tables.addons)}
-    assert after == before | {"followed": before["followed"] | {"expires_on": NEXT_E}}
+    assert after == before | {"followed": before["followed"] | {"expires_on": NEXT_E, "behind": False}}
     assert addon_events(office) == [("renewed", "followed")]
     assert balance(office) == 4695
 

@@ -234,6 +234,7 @@ def _conditions_agree(connection: Connection, store: Store, drawn: Sequence[Box]
                 conditions.deletion_date_by(rules, on).label("to_be_deleted"),
                 send_alerts.deletion_day(rules).label("deletion_day"),
                 renew_addons.candidates(task).label("addon_due"),
+                addons.c.behind,
             )
             .join(addons, addons.c.box_id == boxes.c.id)
             .where(boxes.c.plan == code)
@@ -260,6 +261,7 @@ def _one_agrees(box: Box, found: dict[str, Any], rules: Policy, on: date) -> Non
         "to_be_deleted": x is not None and x <= on,
         "deletion_day": x,
         "addon_due": followed or box.addon_expires_on(on) < on,
+        "behind": expires_on > box.addon_expires_on(on),
     }
     if x is None:
         del stated["deletion_day"], found["deletion_day"]

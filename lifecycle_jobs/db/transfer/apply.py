@@ -69,7 +69,7 @@ def _values(target: Target) -> dict[str, ColumnElement[object]]:
     staged: dict[str, ColumnElement[object]] = {column.name: column for column in target.staged.columns}
     if target.table is boxes:
         staged["id"] = boxes_in.c.box_id
-    return {column.name: staged[column.name] for column in target.table.columns}
+    return {column.name: staged[column.name] for column in target.table.columns if column.name in staged}
 
 
 def _explain(

@@ -27,7 +27,8 @@ _staging = MetaData()
 
 
 def _staged(target: Table, *more: Column[Any]) -> Table:
-    columns = [Column(column.name, column.type) for column in target.columns if column.name != "id"]
+    given_by_database = {"id", "behind"}
+    columns = [Column(column.name, column.type) for column in target.columns if column.name not in given_by_database]
     name = f"{target.name}_in"
     return Table(name, _staging, Column("line", Integer), *columns, *more, prefixes=["TEMPORARY"])
 
