@@ -39,6 +39,7 @@ demo: $(READY) ## Live through some months with sample boxes, on this machine on
 
 bench: $(READY) ## Measure a day with very many boxes, very many charges, and very many e-mails
 	$(RUN)/python -m tests.bench
+	$(RUN)/python -m tests.bench.jobs
 	$(RUN)/python -m tests.bench.charges
 	$(RUN)/python -m tests.bench.delivery
 
