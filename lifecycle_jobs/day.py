@@ -242,11 +242,12 @@ def _compose_all(store: Store, settings: Settings, run: Run, progress: Progress)
     with store.read() as connection:
         interrupted = runs.interrupted_before(connection, run.on)
         repeated = runs.repeated_dates(connection, run, "compose")
-        operations = unfinished_operations(connection, run.on - _OPERATIONS_DAYS)
+        sources = list(unfinished_operations(connection, run.on - _OPERATIONS_DAYS))
+        for on in sorted({*repeated, *(each.on for each in interrupted), run.on}):
+            sources += of_run(connection, on)
     progress("compose", 0)
     queued = 0
-    dates = sorted({*repeated, *(each.on for each in interrupted), run.on})
-    for source in (*operations, *map(of_run, dates)):
+    for source in sources:
         queued += compose(
             store,
             source,

@@ -8,7 +8,19 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Self
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, ColumnElement, Date, Integer, Text, TypeDecorator, bindparam, literal
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Connection,
+    Date,
+    Integer,
+    Text,
+    TypeDecorator,
+    bindparam,
+    literal,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -17,6 +29,11 @@ from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeEngine
 
 from lifecycle_jobs.db.tables import Json
+
+
+def writes_alone(connection: Connection) -> bool:
+    """Whether nobody else can write until this transaction, which writes, has ended."""
+    return connection.dialect.name == "sqlite"
 
 
 class days_later(FunctionElement[date]):  # noqa: N801 -- reads as the SQL function it is
@@ -142,8 +159,19 @@ class among(FunctionElement[bool]):  # noqa: N801 -- reads as the SQL condition 
         return self
 
 
+class listed(FunctionElement[Any]):  # noqa: N801 -- reads as the SQL function it is
+    """`listed(column)`: all values of a column as one list, in no order; a list of thousands costs what a row costs."""
+
+    inherit_cache = True
+    name = "listed"
+
+    def __init__(self, column: ColumnElement[Any]) -> None:
+        self.type = _ManyValues(Text() if isinstance(column.type, Text) else BigInteger())
+        super().__init__(column)
+
+
 class _ManyValues(TypeDecorator[Sequence[Any]]):
-    """A list as one parameter: an array on PostgreSQL, JSON text on SQLite, which has no arrays."""
+    """A list as one value: an array on PostgreSQL, JSON text on SQLite, which has no arrays."""
 
     impl = Text
     cache_ok = True
@@ -159,6 +187,23 @@ class _ManyValues(TypeDecorator[Sequence[Any]]):
 
     def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
         return value if dialect.name == "postgresql" or value is None else json.dumps(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Sequence[Any]:
+        """Of no rows there are no values."""
+        if value is None:
+            return []
+        found: Sequence[Any] = value if dialect.name == "postgresql" else json.loads(value)
+        return found
+
+
+@compiles(listed, "sqlite")
+def _listed_sqlite(element: listed, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"json_group_array({', '.join(_arguments(element, compiler, **kw))})"
+
+
+@compiles(listed, "postgresql")
+def _listed_postgresql(element: listed, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"array_agg({', '.join(_arguments(element, compiler, **kw))})"
 
 
 @compiles(among, "sqlite")

@@ -55,7 +55,7 @@ def run(task: Task, rules: DeletionSettings) -> JobReport:
         refused = _refusal(connection, task, rules, number)
     report = JobReport(NAME, refused=refused)
     if refused is None:
-        apply_in_chunks(task, _due(task, rules), lambda connection, ids: _delete(connection, task, rules, ids))
+        apply_in_chunks(task, _due(task, rules), lambda connection, ids: _delete(connection, task, ids))
     else:
         report.failures.append(refused)
         report.skipped["too_many_at_once"] = number
@@ -148,22 +148,20 @@ def _refusal(connection: Connection, task: Task, rules: DeletionSettings, number
     )
 
 
-def _delete(connection: Connection, task: Task, rules: DeletionSettings, ids: Sequence[int]) -> None:
-    chosen = and_(among(boxes.c.id, ids), _due(task, rules))
-    locked = connection.scalars(select(boxes.c.id).where(chosen).with_for_update(of=boxes, key_share=True)).all()
+def _delete(connection: Connection, task: Task, ids: Sequence[int]) -> None:
     connection.execute(
         update(boxes)
-        .where(among(boxes.c.id, locked), boxes.c.status == "suspended", boxes.c.suspended_reason == UNPAID)
+        .where(among(boxes.c.id, ids), boxes.c.status == "suspended", boxes.c.suspended_reason == UNPAID)
         .values(status="deleted", deleted_on=task.on)
     )
     connection.execute(
-        update(addons).where(among(addons.c.box_id, locked), addons.c.status == "active").values(status="terminated")
+        update(addons).where(among(addons.c.box_id, ids), addons.c.status == "active").values(status="terminated")
     )
     connection.execute(
         update(orders)
-        .where(among(orders.c.box_id, locked), orders.c.status == "awaiting_payment")
+        .where(among(orders.c.box_id, ids), orders.c.status == "awaiting_payment")
         .values(status="cancelled")
     )
     detail = json_object(literal("suspended_on"), boxes.c.suspended_on)
-    record_for_boxes(connection, task.origin, "box.deleted", among(boxes.c.id, locked), detail=detail)
-    connection.execute(update(deletion_approvals).where(among(deletion_approvals.c.box_id, locked)).values(used=True))
+    record_for_boxes(connection, task.origin, "box.deleted", among(boxes.c.id, ids), detail=detail)
+    connection.execute(update(deletion_approvals).where(among(deletion_approvals.c.box_id, ids)).values(used=True))

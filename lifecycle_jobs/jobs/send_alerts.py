@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal, or_
 
 from lifecycle_jobs.db.conditions import (
     Refusals,
@@ -199,9 +199,7 @@ def _write(
     due = and_(candidates, none_of(refusals))
 
     def change(connection: Connection, ids: Sequence[int]) -> None:
-        chosen = and_(among(boxes.c.id, ids), due)
-        locked = connection.scalars(select(boxes.c.id).where(chosen).with_for_update(of=boxes, key_share=True)).all()
-        record_for_boxes(connection, task.origin, kind, among(boxes.c.id, locked), detail=detail, milestone=milestone)
+        record_for_boxes(connection, task.origin, kind, among(boxes.c.id, ids), detail=detail, milestone=milestone)
 
     if report is not None:
         with task.store.read() as connection:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, and_, literal, select, update
+from sqlalchemy import ColumnElement, Connection, and_, literal, update
 
 from lifecycle_jobs.db.conditions import (
     Refusals,
@@ -45,9 +45,7 @@ def run(task: Task) -> JobReport:
     due = and_(candidates(task), none_of(refusals(task)))
 
     def change(connection: Connection, ids: Sequence[int]) -> None:
-        chosen = and_(among(boxes.c.id, ids), due)
-        locked = connection.scalars(select(boxes.c.id).where(chosen).with_for_update(of=boxes, key_share=True)).all()
-        now_suspended = among(boxes.c.id, locked)
+        now_suspended = among(boxes.c.id, ids)
         connection.execute(
             update(boxes)
             .where(now_suspended, boxes.c.status == "active")

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, insert, literal, select
 
-from lifecycle_jobs.db.dialect import among, joined
+from lifecycle_jobs.db.dialect import among, joined, listed
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import customers, events, message_events, messages
 from lifecycle_jobs.mail.contents import MESSAGE_KINDS, urgency_of
@@ -27,27 +27,33 @@ InHalves = Callable[[Sequence[str], Callable[[Sequence[str]], None]], None]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The events that messages are made of, and the key of a message: `…/c17/box.suspended`."""
+    """The events that messages are made of, all on one business date, and what the keys of those messages begin with.
+
+    The key is that, customer and kind: `2027-03-24/1/c17/box.suspended`.
+    """
 
     events: ColumnElement[bool]
-    key: ColumnElement[str]
+    prefix: str
+    on: date
+
+    def key(self, customer_id: ColumnElement[str], kind: str) -> ColumnElement[str]:
+        """The key of a customer's message of a kind."""
+        return joined(literal(self.prefix), customer_id, literal(f"/{kind}"))
 
 
-def of_run(run_on: date) -> Source:
-    """The events of a run; the key is run, pass, customer, kind: `2027-03-24/1/c17/box.suspended`."""
-    slash = literal("/")
-    return Source(
-        events.c.run_on == run_on,
-        joined(events.c.run_on, slash, events.c.run_pass, slash, events.c.customer_id, slash, events.c.kind),
-    )
+def of_run(connection: Connection, run_on: date) -> Sequence[Source]:
+    """The events of a run, pass by pass."""
+    last = connection.scalar(select(func.max(events.c.run_pass)).where(events.c.run_on == run_on)) or 0
+    return [
+        Source(and_(events.c.run_on == run_on, events.c.run_pass == number), f"{run_on}/{number}/", run_on)
+        for number in range(1, last + 1)
+    ]
 
 
 def of_operation(operation: str, occurred_on: date) -> Source:
-    """The events of one operation; the key is operation, customer, kind."""
-    slash = literal("/")
+    """The events of one operation."""
     return Source(
-        and_(events.c.operation == operation, events.c.occurred_on == occurred_on),
-        joined(events.c.operation, slash, events.c.customer_id, slash, events.c.kind),
+        and_(events.c.operation == operation, events.c.occurred_on == occurred_on), f"{operation}/", occurred_on
     )
 
 
@@ -68,7 +74,7 @@ def compose(store: Store, source: Source, *, chunk_size: int, in_halves: InHalve
                     queued += _queue(connection, source, kind, some)
 
             in_halves(chunk, write)
-            last = chunk[-1]
+            last = max(chunk)
     return queued
 
 
@@ -79,7 +85,7 @@ def compose_within(connection: Connection, operation: str, occurred_on: date) ->
         last: str | None = None
         while chunk := _next_customers(connection, source, kind, last, _AT_A_TIME):
             _queue(connection, source, kind, chunk)
-            last = chunk[-1]
+            last = max(chunk)
 
 
 def unfinished_operations(connection: Connection, since: date) -> Sequence[Source]:
@@ -101,54 +107,45 @@ def unfinished_operations(connection: Connection, since: date) -> Sequence[Sourc
 
 def _next_customers(connection: Connection, source: Source, kind: str, last: str | None, limit: int) -> Sequence[str]:
     after = and_(True) if last is None else events.c.customer_id > last
-    return connection.scalars(
+    chosen = (
         select(events.c.customer_id)
         .distinct()
         .where(_without_message(source, kind), after)
         .order_by(events.c.customer_id)
         .limit(limit)
-    ).all()
+        .subquery("chosen")
+    )
+    found: Sequence[str] = connection.execute(select(listed(chosen.c.customer_id))).scalar_one()
+    return found
 
 
 def _queue(connection: Connection, source: Source, kind: str, chunk: Sequence[str]) -> int:
-    chosen = and_(_without_message(source, kind), among(events.c.customer_id, chunk))
-    key = source.key
-    fresh: Select[Any] = (
-        select(
-            key.label("message_key"),
-            customers.c.customer_id,
-            events.c.kind,
-            customers.c.locale,
-            customers.c.email,
-            events.c.occurred_on,
-            literal("queued").label("status"),
-            func.lower(customers.c.email).label("recipient_key"),
-            literal(urgency_of(kind)).label("urgency"),
-        )
-        .distinct()
-        .select_from(events.join(customers, customers.c.customer_id == events.c.customer_id))
-        .where(chosen, ~exists().where(messages.c.message_key == key))
+    key = source.key(customers.c.customer_id, kind)
+    fresh: dict[str, ColumnElement[Any]] = {
+        "message_key": key,
+        "customer_id": customers.c.customer_id,
+        "kind": literal(kind, messages.c.kind.type),
+        "locale": customers.c.locale,
+        "recipient": customers.c.email,
+        "created_on": literal(source.on),
+        "status": literal("queued"),
+        "recipient_key": func.lower(customers.c.email),
+        "urgency": literal(urgency_of(kind)),
+    }
+    rows: Select[Any] = (
+        select(*[value.label(name) for name, value in fresh.items()])
+        .where(among(customers.c.customer_id, chunk), ~exists().where(messages.c.message_key == key))
         .order_by(customers.c.customer_id)
     )
-    columns = [
-        "message_key",
-        "customer_id",
-        "kind",
-        "locale",
-        "recipient",
-        "created_on",
-        "status",
-        "recipient_key",
-        "urgency",
-    ]
-    inserted = connection.execute(insert(messages).from_select(columns, fresh).returning(messages.c.id)).all()
+    counted = connection.execution_options(preserve_rowcount=True)
+    queued = counted.execute(insert(messages).from_select(list(fresh), rows)).rowcount
     links = (
         select(events.c.id, messages.c.id)
-        .select_from(events.join(messages, messages.c.message_key == key))
-        .where(chosen)
+        .select_from(events.join(messages, messages.c.message_key == source.key(events.c.customer_id, kind)))
+        .where(_without_message(source, kind), among(events.c.customer_id, chunk))
     )
     connection.execute(insert(message_events).from_select(["event_id", "message_id"], links))
-    return len(inserted)
+    return queued
 
 
 def _without_message(source: Source, kind: str) -> ColumnElement[bool]:

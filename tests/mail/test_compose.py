@@ -27,7 +27,9 @@ class Desk:
         self.set_aside: list[str] = []
 
     def compose(self, run_on: date = ON, *, chunk_size: int = 5000) -> int:
-        return compose(self._store, of_run(run_on), chunk_size=chunk_size, in_halves=self._in_halves)
+        with self._store.read() as connection:
+            sources = of_run(connection, run_on)
+        return sum(compose(self._store, source, chunk_size=chunk_size, in_halves=self._in_halves) for source in sources)
 
     def _in_halves(self, some: Sequence[str], apply: Callable[[Sequence[str]], None]) -> None:
         in_halves(some, apply, lambda customer, _error: self.set_aside.append(customer))

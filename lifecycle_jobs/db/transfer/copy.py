@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, func, select
 
-from lifecycle_jobs.db import schema
+from lifecycle_jobs.db import schema, statistics
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import leases, metadata
 from lifecycle_jobs.db.transfer.bulk import insert_rows, restart_numbering
@@ -38,6 +38,8 @@ def copy_database(source: Store, target: Store, *, progress: Progress | None = N
         arrived = {table.name: _count(writing, table) for table in COPIED}
         if arrived != counts:
             raise Refused(f"The copy does not hold as many rows as the original: {arrived}, not {counts}.")
+    for table in COPIED:
+        statistics.refresh(target, table)
     return counts
 
 

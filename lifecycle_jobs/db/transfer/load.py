@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from lifecycle_jobs.db import statistics
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.transfer import apply, checks, staging
 from lifecycle_jobs.db.transfer.columns import INPUT_FILES, InputFile
@@ -113,6 +114,8 @@ class _Import:
             if not store.rehearsing:  # the counter would not be rolled back
                 apply.continue_numbering(connection)
             staging.drop(connection)
+        for target in apply.TARGETS if not store.rehearsing else ():
+            statistics.refresh(store, target.table)
         reports = [
             FileReport(file.name, rows[file.name], *written[file.table], kept.get(file.table, 0))
             for file in self._files
