@@ -198,6 +198,21 @@ def deletions_allowed(due: int, not_deleted: int, *, max_percent: int, always_al
     return due <= always_allowed or due * 100 <= max_percent * not_deleted
 
 
+def months_before(on: date, months: int) -> date:
+    """The same day so many months earlier; the month's last where it has no such day (29 February, the 31st)."""
+    year, month = divmod(on.year * 12 + on.month - 1 - months, 12)
+    return date(year, month + 1, min(on.day, monthrange(year, month + 1)[1]))
+
+
+def longest_course(policy: Policy) -> int:
+    """Days from the first that a holder is told of a term's end to the deletion, suspended on the last day it may be.
+
+    Within them a rule may ask what was told of the term.
+    """
+    first = max(*policy.alert_milestones, *policy.notice_milestones)
+    return first + policy.late_charge_days + policy.suspended_days + 1 + policy.minimum_suspension_days
+
+
 AddonStep = Literal["renew", "announce_short", "disable", "end", "wait"]
 """What becomes of an add-on that credit pays: see `addon_step`."""
 

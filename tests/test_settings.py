@@ -710,3 +710,39 @@ def test_a_gateway_key_may_come_from_the_secrets_folder(chosen: Write, secrets: 
     settings = load_settings(chosen('[gateway]\nkind = "stripe"\n'))
 
     assert settings.gateway.api_key.get_secret_value() == "sk_test_hunter2"
+
+
+class TestRetention:
+    def refused(self, tmp_path: Path, **keys: int) -> str:
+        file = tmp_path / "own.toml"
+        file.write_text("[retention]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items()))
+        with pytest.raises(ConfigurationError) as error:
+            load_settings(file)
+        assert str(file) in str(error.value)
+        return str(error.value)
+
+    def test_may_not_end_while_a_rule_may_still_ask(self, tmp_path: Path) -> None:
+        # 90 days before E, at the latest 10 after it, 91 days suspended, 30 at least, and 10 that were slept through.
+        needed = "up to 231 days may pass"
+        assert "retention.history_months: 8 months are too short" in (
+            self.refused(tmp_path, message_bodies_months=8, history_months=8)
+        )
+        assert needed in self.refused(tmp_path, message_bodies_months=8)
+        file = tmp_path / "long enough.toml"
+        file.write_text("[retention]\nmessage_bodies_months = 9\nhistory_months = 9\n")
+        assert load_settings(file).retention.history_months == 9
+
+    def test_counts_with_the_longest_of_all_plans(self, tmp_path: Path) -> None:
+        file = tmp_path / "own.toml"
+        file.write_text("[plans.domain.policy]\nsuspended_days = 300\n")
+
+        with pytest.raises(ConfigurationError, match=r"retention.message_bodies_months: 13 months are too short.* 441"):
+            load_settings(file)
+
+    def test_keeps_no_text_longer_than_its_message(self, tmp_path: Path) -> None:
+        assert "retention.message_bodies_months: 31 is more than history_months = 30" in (
+            self.refused(tmp_path, message_bodies_months=31)
+        )
+
+    def test_cannot_be_switched_off_by_a_zero(self, tmp_path: Path) -> None:
+        assert "retention.history_months" in self.refused(tmp_path, history_months=0)

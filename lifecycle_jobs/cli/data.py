@@ -10,6 +10,7 @@ import typer
 
 from lifecycle_jobs.cli.output import complain, counts, error_console, print_json, progress_bar, say
 from lifecycle_jobs.cli.setting import Config, Json, open_office
+from lifecycle_jobs.cli.stopping import stoppable
 
 db = typer.Typer(help="The database itself.", no_args_is_help=True)
 
@@ -105,3 +106,26 @@ def copy(
             target.engine.dispose()
         say("Copied: " + counts(rows))
         error_console.print("The program still uses the database in database.url; change it to switch.")
+
+
+@db.command("maintain")
+def maintain(
+    config: Config = None,
+    json: Json = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing; count what would go.")] = False,
+) -> None:
+    """Delete messages and their history that are over for as long as [retention] says, some at a time."""
+    from lifecycle_jobs.retention import maintain as delete_what_is_over
+
+    with open_office(config) as office:
+        with progress_bar() as shown, stoppable(shown) as progress:
+            deleted = delete_what_is_over(office.store, office.settings, office.today, progress, dry_run=dry_run)
+        if json:
+            print_json(asdict(deleted) | {"dry_run": dry_run})
+            return
+        history = counts({"messages": deleted.messages, "events": deleted.events}) or "nothing"
+        texts = counts({"texts of messages": deleted.bodies}) or "no texts"
+        say(
+            f"{'Would be deleted' if dry_run else 'Deleted'}: {history} (of terms that ended before "
+            f"{deleted.history_before}), {texts} (before {deleted.bodies_before})."
+        )

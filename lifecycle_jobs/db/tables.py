@@ -454,8 +454,8 @@ Index(
 )
 Index(
     "uq_events_milestone",
-    events.c.term_expires_on,
     events.c.box_id,
+    events.c.term_expires_on,
     events.c.kind,
     events.c.milestone,
     unique=True,

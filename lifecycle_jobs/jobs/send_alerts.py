@@ -108,16 +108,14 @@ def _before_expiry(
     repeated: Sequence[int],
     report: JobReport,
 ) -> None:
-    last = days_from(task.on, milestone)
     candidates = and_(
         boxes.c.status == "active",
         boxes.c.plan.in_(group.plans),
         _come_since(boxes.c.expires_on > days_from(task.run.since, milestone), repeated),
-        boxes.c.expires_on <= last,
+        boxes.c.expires_on <= days_from(task.on, milestone),
         boxes.c.expires_on >= task.on,
         addressed,
-        # The terms follow from E: without them all that was ever told would be looked through.
-        ~_told(BEFORE_EXPIRY, milestone, events.c.term_expires_on.between(task.on, last)),
+        ~_told(BEFORE_EXPIRY, milestone),
         task.in_scope,
     )
     detail = json_object(
@@ -234,14 +232,13 @@ def _days_until(day: ColumnElement[date], on: date) -> ColumnElement[int]:
     return days_between(literal(on, boxes.c.expires_on.type), day)
 
 
-def _told(kinds: Sequence[str], milestone: int, *of_terms: ColumnElement[bool]) -> ColumnElement[bool]:
+def _told(kinds: Sequence[str], milestone: int) -> ColumnElement[bool]:
     """This term has been written to for this milestone or a nearer one."""
     return exists().where(
         events.c.box_id == boxes.c.id,
         events.c.term_expires_on == boxes.c.expires_on,
         events.c.kind.in_(kinds),
         events.c.milestone <= milestone,
-        *of_terms,
     )
 
 

@@ -18,6 +18,7 @@ from pydantic_settings import (
 
 from lifecycle_jobs.policy import Catalog, Plan
 from lifecycle_jobs.settings.gateway import GatewaySettings
+from lifecycle_jobs.settings.retention import RetentionSettings, retention_contradictions
 from lifecycle_jobs.settings.sections import (
     BusinessSettings,
     DatabaseSettings,
@@ -73,6 +74,7 @@ class Settings(BaseSettings):
     webhooks: WebhooksSettings
     monitoring: MonitoringSettings
     report: ReportSettings
+    retention: RetentionSettings
     links: LinksSettings
     templates: TemplatesSettings
     lease: LeaseSettings
@@ -95,6 +97,13 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _plans_are_sound(self) -> Self:
         refuse("plans", list(self._plan_contradictions()))
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_goes_too_soon(self) -> Self:
+        policies = [plan.policy.over(self.policy) for plan in self.plans.values()]
+        too_soon = retention_contradictions(self.retention, policies, self.business.max_catch_up_days)
+        refuse("retention", [Wrong(("retention", *wrong.at), wrong.what) for wrong in too_soon])
         return self
 
     def _plan_contradictions(self) -> Iterator[Wrong]:

@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from lifecycle_jobs.mail.addresses import WireAddress, wire_address
-from lifecycle_jobs.mail.eml_files import EmlFiles, file_name
+from lifecycle_jobs.mail.eml_files import EmlFiles, _name_of
 from lifecycle_jobs.mail.smtp import SmtpRelay
 from lifecycle_jobs.mail.transports import Accepted, Nowhere, Outgoing, PermanentFailure, TemporaryFailure
 from tests.mail.keys import certificate
@@ -49,8 +49,8 @@ class TestFiles:
         assert (tmp_path / "mail" / outcome.response).read_bytes() == CONTENT
 
     def test_the_name_comes_from_what_never_changes(self) -> None:
-        assert file_name(letter()) == file_name(letter("b@example.it", content=b"other"))
-        assert file_name(letter()) != file_name(letter(key="2027-03-24/2/c1/box.expiry_alert"))
+        assert _name_of(letter()) == _name_of(letter("b@example.it", content=b"other"))
+        assert _name_of(letter()) != _name_of(letter(key="2027-03-24/2/c1/box.expiry_alert"))
 
     @pytest.mark.parametrize("customer_id", ["../../etc/passwd", "a/b", "a\0b", "x" * 300, "ç ü\n", ""])
     def test_any_customer_id_makes_a_safe_name(self, tmp_path: Path, customer_id: str) -> None:

@@ -226,3 +226,17 @@ def test_a_declined_charge_is_tried_again_today_if_a_later_slot_has_come_since(
     expected = None if again is None else E - again * DAY
 
     assert policy.next_attempt_on(POLICY, E, slot, E - days_before * DAY) == expected
+
+
+@pytest.mark.parametrize(
+    ("on", "months", "before"),
+    [
+        (date(2028, 5, 31), 13, date(2027, 4, 30)),
+        (date(2029, 2, 28), 12, date(2028, 2, 28)),
+        (date(2029, 3, 29), 13, date(2028, 2, 29)),
+        (date(2029, 1, 1), 1, date(2028, 12, 1)),
+        (date(2029, 12, 31), 30, date(2027, 6, 30)),
+    ],
+)
+def test_months_are_counted_back_to_the_same_day_or_the_months_last(on: date, months: int, before: date) -> None:
+    assert policy.months_before(on, months) == before

@@ -1,4 +1,4 @@
-"""The cost of a day follows what is due: charges that went wrong, milestones and add-ons are found by an index.
+"""The cost of a day follows what is due: charges that went wrong, and add-ons left behind, are found by an index.
 
 The indexes are built in the one transaction of the upgrade and not CONCURRENTLY: that would need a transaction for
 each, and leave an invalid index behind where one breaks off. Nothing writes meanwhile, since every process of the
@@ -17,7 +17,6 @@ branch_labels = None
 depends_on = None
 
 _GONE_WRONG = sa.text("status IN ('declined', 'not_attempted')")
-_MILESTONE = sa.text("milestone IS NOT NULL")
 
 
 def upgrade() -> None:
@@ -29,16 +28,6 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=_GONE_WRONG,
         postgresql_where=_GONE_WRONG,
-    )
-    # Both are unique in the same way. The term comes first now: all that was told of some terms is a range.
-    op.drop_index(op.f("uq_events_milestone"), "events")
-    op.create_index(
-        op.f("uq_events_milestone"),
-        "events",
-        ["term_expires_on", "box_id", "kind", "milestone"],
-        unique=True,
-        sqlite_where=_MILESTONE,
-        postgresql_where=_MILESTONE,
     )
     _behind()
 
