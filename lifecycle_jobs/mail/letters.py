@@ -16,15 +16,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from lifecycle_jobs import clock
-from lifecycle_jobs.db.faults import concerns_one_row
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.mail import records
 from lifecycle_jobs.mail.addresses import NotAnAddress
-from lifecycle_jobs.mail.facts import Message
-from lifecycle_jobs.mail.gather import Gathered, Office, Pointless, Ready, Unfit, gather
+from lifecycle_jobs.mail.gather import Pointless, Unfit
 from lifecycle_jobs.mail.records import Waiting
 from lifecycle_jobs.mail.report import DeliveryReport
-from lifecycle_jobs.mail.scribe import Desk, Draft
+from lifecycle_jobs.mail.scribe import Desk, Found, Written
 from lifecycle_jobs.mail.transports import Outgoing
 from lifecycle_jobs.settings import Settings
 
@@ -74,7 +72,6 @@ class Letters:
         self._on = on
         self._report = report
         self._at_a_time = at_a_time
-        self._office = Office(settings, on)
         self._open_desk = open_desk
         self._desk: Desk | None = None
         self._tomorrow = _midnight(on + timedelta(days=1), settings.zone)
@@ -87,9 +84,10 @@ class Letters:
 
         While some are handed over the next ones are being written, where another process does that.
         """
-        begun: deque[list[tuple[Waiting, Message]]] = deque()
+        begun: deque[Sequence[Waiting]] = deque()
         for some in self._due(only):
-            begun.append(self._begun(some))
+            self._at_desk.give([message.id for message in some], clock.now())
+            begun.append(some)
             if len(begun) > _AHEAD:
                 yield self._finished(begun.popleft())
         while begun:
@@ -125,63 +123,41 @@ class Letters:
         if not self._under_way[recipient_key]:
             del self._under_way[recipient_key]
 
-    def _begun(self, some: Sequence[Waiting]) -> list[tuple[Waiting, Message]]:
-        """Put together and judge these, and have written those that will leave."""
-        gathered = {_id_of(each): each for each in self._gathered([message.id for message in some])}
-        leaving = self._set_aside(some, gathered)
-        for message in leaving:
-            self._under_way[message.recipient_key] += 1
-        ready = [each for message in leaving if isinstance(each := gathered[message.id], Ready)]
-        self._at_desk.give([_draft(each) for each in ready], clock.now())
-        return [(message, each.message) for message, each in zip(leaving, ready, strict=True)]
-
-    def _finished(self, leaving: Sequence[tuple[Waiting, Message]]) -> Iterator[Letter]:
-        """What was begun first, written."""
-        for (waiting, message), written in zip(leaving, self._at_desk.take(), strict=True):
-            if isinstance(written, Exception):
-                self._record_unwritten(waiting, written)
-            else:
-                yield Letter(
-                    message.id,
-                    message.created_on,
-                    message.attempts,
-                    waiting.recipient_key,
-                    waiting.was_parked,
-                    written,
-                )
+    def _finished(self, some: Sequence[Waiting]) -> Iterator[Letter]:
+        """Those of what was given to the desk first that leave."""
+        found = {_id_of(each): each for each in self._at_desk.take()}
+        leaving = self._set_aside(some, found)
+        for waiting, _ in leaving:
+            self._under_way[waiting.recipient_key] += 1
+        for waiting, written in leaving:
+            if isinstance(written.envelope, Exception):
+                self._record_unwritten(waiting, written.envelope)
+                continue
+            message = written.message
+            yield Letter(
+                message.id,
+                message.created_on,
+                message.attempts,
+                waiting.recipient_key,
+                waiting.was_parked,
+                written.envelope,
+            )
 
     @property
     def _at_desk(self) -> Desk:
         assert self._desk is not None  # noqa: S101 -- for the type checker: opened before the first is put together
         return self._desk
 
-    def _gathered(self, message_ids: Sequence[int]) -> Iterator[Gathered]:
-        """The messages put together; if reading them fails, the halves are tried, until what fails stands alone."""
-        try:
-            with self._store.read() as connection:
-                found = gather(connection, message_ids, self._office)
-        except Exception as error:
-            if not concerns_one_row(error):
-                raise  # nothing is wrong with the messages: the next pass reads them
-            if len(message_ids) == 1:
-                yield Unfit(message_ids[0], error)
-                return
-            middle = len(message_ids) // 2
-            yield from self._gathered(message_ids[:middle])
-            yield from self._gathered(message_ids[middle:])
-        else:
-            yield from found
-
-    def _set_aside(self, some: Sequence[Waiting], gathered: dict[int, Gathered]) -> list[Waiting]:
+    def _set_aside(self, some: Sequence[Waiting], found: dict[int, Found]) -> list[tuple[Waiting, Written]]:
         """Record what will not leave, and which lines the others will not have; those that will.
 
         This write also comes before anything leaves: a process that has lost its lease fails here.
         """
-        pointless = [each.message.id for each in gathered.values() if isinstance(each, Pointless)]
-        unfit = [each for each in gathered.values() if isinstance(each, Unfit)]
-        ready = {id_: each for id_, each in gathered.items() if isinstance(each, Ready)}
+        pointless = [each.message.id for each in found.values() if isinstance(each, Pointless)]
+        unfit = [each for each in found.values() if isinstance(each, Unfit)]
+        ready = {id_: each for id_, each in found.items() if isinstance(each, Written)}
         with self._store.write(durable=False) as connection:
-            for each in gathered.values():
+            for each in found.values():
                 if not isinstance(each, Unfit) and each.marks:
                     records.mark_lines(connection, each.marks)
             records.record_moot(connection, pointless)
@@ -197,7 +173,7 @@ class Letters:
         self._report.parked += len(unfit)
         self._report.failed += len(nowhere)
         self._report.held_back += len(over)
-        return [message for message in leaving if message.id not in over]
+        return [(message, ready[message.id]) for message in leaving if message.id not in over]
 
     def _over_the_limit(self, connection: Connection, leaving: Sequence[Waiting]) -> set[int]:
         """Those whose recipients have had enough for the day, with what is under way."""
@@ -232,7 +208,7 @@ class Letters:
         records.resolve_parked(connection, [id_ for id_ in were if id_ in done])
 
 
-def _nowhere_to_go(connection: Connection, ready: dict[int, Ready]) -> dict[int, str]:
+def _nowhere_to_go(connection: Connection, ready: dict[int, Written]) -> dict[int, str]:
     """The messages to boxes of ours that receive nothing, and why; whoever holds them must be reached otherwise."""
     recipients = {id_: each.message.recipient.strip().lower() for id_, each in ready.items()}
     closed = records.closed_boxes(connection, sorted(set(recipients.values())))
@@ -248,21 +224,8 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
-def _draft(ready: Ready) -> Draft:
-    message = ready.message
-    return Draft(
-        key=message.key,
-        kind=message.kind,
-        customer_id=message.customer_id,
-        created_on=message.created_on,
-        recipient=message.recipient,
-        locale=ready.locale,
-        content=ready.content,
-    )
-
-
-def _id_of(gathered: Gathered) -> int:
-    return gathered.message_id if isinstance(gathered, Unfit) else gathered.message.id
+def _id_of(found: Found) -> int:
+    return found.message_id if isinstance(found, Unfit) else found.message.id
 
 
 def _within_memory(batch: Sequence[Waiting]) -> Sequence[Waiting]:

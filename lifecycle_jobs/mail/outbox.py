@@ -4,9 +4,9 @@ What holds at every moment, also if the process is killed: a message is queued u
 transport that cannot repeat (SMTP) no connection hands over a text before the fate of its last one is committed
 (`senders`). So at most the one message that each connection had in hand goes out twice, with the same Message-ID.
 
-The thread that calls `deliver` does all that concerns the database, in groups: it renders a few letters ahead, puts
-them before the connections, and records what became of all that have ended in one transaction. Memory does not grow
-with the number of messages.
+The thread that calls `deliver` does all that is written to the database, in groups: it has a few letters written ahead
+(`scribe`), puts them before the connections, and records what became of all that have ended in one transaction. Memory
+does not grow with the number of messages.
 
 If the database goes away meanwhile, nothing more is handed over, and what was is recorded as soon as it is back.
 
@@ -34,7 +34,6 @@ from lifecycle_jobs.mail import records
 from lifecycle_jobs.mail.discretion import without_addresses
 from lifecycle_jobs.mail.eml_files import EmlFiles
 from lifecycle_jobs.mail.letters import Letter, Letters
-from lifecycle_jobs.mail.render import Renderer
 from lifecycle_jobs.mail.report import DeliveryReport
 from lifecycle_jobs.mail.scribe import Desk, Scribe, ScribeProcess
 from lifecycle_jobs.mail.senders import Ended, Senders
@@ -172,8 +171,8 @@ class _Delivery:
     def _open_desk(self, waiting: int) -> Desk:
         """Where letters are written: in a process of its own where there are so many that it pays to start one."""
         if waiting >= _MANY and not self._store.rehearsing:
-            return self._open.enter_context(ScribeProcess(self._settings))
-        return Scribe(self._settings, Renderer(self._settings.templates.directory))
+            return self._open.enter_context(ScribeProcess(self._store, self._settings, self._on))
+        return Scribe(self._store, self._settings, self._on)
 
     def _one_by_one(self, transport: Transport, only: Sequence[int] | None) -> None:
         """What may be sent again without harm is recorded a batch at a time."""

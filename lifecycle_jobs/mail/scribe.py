@@ -1,10 +1,12 @@
-"""Writing letters: from what a message says to the bytes that leave. Costs more time than all the rest of a delivery.
+"""Writing letters: from a queued message to the bytes that leave. Costs more time than all the rest of a delivery.
 
 So a long queue has its letters written by a process of its own, beside the one that hands over and records; there a
-second core does what would otherwise hold up every connection. It knows neither database nor server: it is given what
-messages say, some at a time, and gives back envelopes. When the other end of its pipe is gone, by a kill too, it ends.
+second core does what would otherwise hold up every connection. It reads the database over a connection of its own and
+writes nothing to it: it is told the ids of messages, some at a time, and gives back envelopes and what is to be
+recorded. When the other end of its pipe is gone, by a kill too, it ends.
 
-Alternative: threads. They would take turns with the connections on one core.
+Alternatives: threads, which would take turns with the connections on one core; or to read and put together where is
+handed over, which was tried: meanwhile every connection waited.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
@@ -23,9 +25,12 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import IO, Final, NamedTuple, Protocol, Self
 
+from lifecycle_jobs.db.faults import concerns_one_row
+from lifecycle_jobs.db.session import Store, open_store
 from lifecycle_jobs.errors import RunStopped
 from lifecycle_jobs.mail.addresses import wire_address
-from lifecycle_jobs.mail.contents import Content, Locale
+from lifecycle_jobs.mail.facts import Message
+from lifecycle_jobs.mail.gather import Gathered, Office, Pointless, Ready, Unfit, gather
 from lifecycle_jobs.mail.identity import message_id
 from lifecycle_jobs.mail.mime import Stationery
 from lifecycle_jobs.mail.render import Renderer
@@ -33,20 +38,16 @@ from lifecycle_jobs.mail.transports import Outgoing
 from lifecycle_jobs.settings import Settings
 
 
-class Draft(NamedTuple):
-    """What a letter is written from. It knows nothing of the database, so that the other process need not either."""
+class Written(NamedTuple):
+    """A message that has something to say: its envelope, or why there is none. `marks` as in `gather.Ready`."""
 
-    key: str
-    kind: str
-    customer_id: str
-    created_on: date
-    recipient: str
-    locale: Locale
-    content: Content
+    message: Message
+    marks: Mapping[int, bool]
+    envelope: Outgoing | Exception
 
 
-Written = Outgoing | Exception
-"""An envelope, or why there is none."""
+Found = Written | Pointless | Unfit
+"""What became of a message at the desk."""
 
 _GIVES_WAY: Final = 10
 """Who writes ahead gives way to those who hand over and record, for whom somebody waits."""
@@ -62,59 +63,85 @@ class Desk(Protocol):
     def ready(self) -> bool:
         """Whether `take` would not have to wait for anybody."""
 
-    def give(self, some: Sequence[Draft], moment: datetime) -> None:
+    def give(self, message_ids: Sequence[int], moment: datetime) -> None:
         """Have these written; `moment` is what their Date says."""
 
-    def take(self) -> list[Written]:
-        """What was given first and not taken yet, in its order."""
+    def take(self) -> list[Found]:
+        """What was given first and not taken yet, in the order of the ids. Raises what keeps all from being read."""
 
 
 class Scribe:
     """Writes in this process, when it is asked for what it has written."""
 
-    def __init__(self, settings: Settings, renderer: Renderer) -> None:
+    def __init__(self, store: Store, settings: Settings, on: date) -> None:
+        self._store = store
+        self._office = Office(settings, on)
         self._stationery = Stationery(settings)
-        self._renderer = renderer
+        self._renderer = Renderer(settings.templates.directory)
         self._domain = settings.mail.message_id_domain
-        self._given: list[tuple[Sequence[Draft], datetime]] = []
+        self._given: list[tuple[Sequence[int], datetime]] = []
 
     @property
     def ready(self) -> bool:
         """There is nobody to wait for."""
         return True
 
-    def give(self, some: Sequence[Draft], moment: datetime) -> None:
+    def give(self, message_ids: Sequence[int], moment: datetime) -> None:
         """Keep them until they are asked for."""
-        self._given.append((some, moment))
+        self._given.append((message_ids, moment))
 
-    def take(self) -> list[Written]:
+    def take(self) -> list[Found]:
         """Write what was given first."""
-        some, moment = self._given.pop(0)
-        return [self.written(draft, moment) for draft in some]
+        return self.found(*self._given.pop(0))
 
-    def written(self, draft: Draft, moment: datetime) -> Written:
+    def found(self, message_ids: Sequence[int], moment: datetime) -> list[Found]:
+        """Read these messages, put them together as they are now, and write those that still have something to say."""
+        return [
+            Written(each.message, each.marks, self._written(each, moment)) if isinstance(each, Ready) else each
+            for each in self._gathered(message_ids)
+        ]
+
+    def _gathered(self, message_ids: Sequence[int]) -> Iterator[Gathered]:
+        """The messages put together; if reading them fails, the halves are tried, until what fails stands alone."""
+        try:
+            with self._store.read() as connection:
+                found = gather(connection, message_ids, self._office)
+        except Exception as error:
+            if not concerns_one_row(error):
+                raise  # nothing is wrong with the messages: the next pass reads them
+            if len(message_ids) == 1:
+                yield Unfit(message_ids[0], error)
+                return
+            middle = len(message_ids) // 2
+            yield from self._gathered(message_ids[:middle])
+            yield from self._gathered(message_ids[middle:])
+        else:
+            yield from found
+
+    def _written(self, ready: Ready, moment: datetime) -> Outgoing | Exception:
         """One envelope, or the error for which it cannot be written."""
         try:
-            return self._envelope(draft, moment)
+            return self._envelope(ready, moment)
         except Exception as error:  # noqa: BLE001 -- one that cannot be written is recorded, the others go out
             return error
 
-    def _envelope(self, draft: Draft, moment: datetime) -> Outgoing:
-        recipient = wire_address(draft.recipient)
+    def _envelope(self, ready: Ready, moment: datetime) -> Outgoing:
+        message = ready.message
+        recipient = wire_address(message.recipient)
         return Outgoing(
-            key=draft.key,
-            kind=draft.kind,
-            customer_id=draft.customer_id,
-            created_on=draft.created_on,
+            key=message.key,
+            kind=message.kind,
+            customer_id=message.customer_id,
+            created_on=message.created_on,
             sender=self._stationery.sender,
             recipient=recipient,
             needs_smtputf8=self._stationery.needs_smtputf8(recipient),
             content=self._stationery.write(
-                self._renderer.render(draft.content, draft.locale),
-                kind=draft.content.kind,
-                locale=draft.locale,
-                message_id=message_id(draft.key, self._domain),
-                name=draft.content.holder.name,
+                self._renderer.render(ready.content, ready.locale),
+                kind=ready.content.kind,
+                locale=ready.locale,
+                message_id=message_id(message.key, self._domain),
+                name=ready.content.holder.name,
                 recipient=recipient,
                 moment=moment,
             ),
@@ -128,10 +155,10 @@ class ScribeProcess:
     process would read nothing either, and whoever had more to give than a pipe holds would wait for ever.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, store: Store, settings: Settings, on: date) -> None:
+        self._told = store.engine.url.render_as_string(hide_password=False), settings, on
         self._process: subprocess.Popen[bytes] | None = None
-        self._written: SimpleQueue[list[Written] | None] = SimpleQueue()
+        self._found: SimpleQueue[list[Found] | Exception | None] = SimpleQueue()
         self._asked_for = 0
 
     def __enter__(self) -> Self:
@@ -143,7 +170,7 @@ class ScribeProcess:
             stdout=subprocess.PIPE,
         )
         incoming, outgoing = self._pipes
-        _send(incoming, self._settings)
+        _send(incoming, self._told)
         threading.Thread(target=self._read, args=(outgoing,), name="scribe", daemon=True).start()
         return self
 
@@ -163,32 +190,34 @@ class ScribeProcess:
     @property
     def ready(self) -> bool:
         """Whether something is written."""
-        return not self._written.empty()
+        return not self._found.empty()
 
-    def give(self, some: Sequence[Draft], moment: datetime) -> None:
+    def give(self, message_ids: Sequence[int], moment: datetime) -> None:
         """Have these written. Raises RunStopped if the other process is gone, as `take` does."""
         try:
-            _send(self._pipes[0], (some, moment))
+            _send(self._pipes[0], (message_ids, moment))
         except BrokenPipeError as error:
             raise RunStopped(_GONE) from error
         self._asked_for += 1
 
-    def take(self) -> list[Written]:
+    def take(self) -> list[Found]:
         """Wait for what was given first."""
-        written = self._written.get()
-        if written is None:
-            self._written.put(None)
+        found = self._found.get()
+        if found is None:
+            self._found.put(None)
             raise RunStopped(_GONE)
         self._asked_for -= 1
-        return written
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def _read(self, outgoing: IO[bytes]) -> None:
         try:
             with suppress(EOFError, pickle.UnpicklingError), outgoing:
                 while True:
-                    self._written.put(pickle.load(outgoing))  # noqa: S301 -- a pipe between two processes of ours
+                    self._found.put(pickle.load(outgoing))  # noqa: S301 -- a pipe between two processes of ours
         finally:
-            self._written.put(None)
+            self._found.put(None)
 
     @property
     def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
@@ -199,7 +228,7 @@ class ScribeProcess:
 
 
 def serve() -> None:
-    """The other process: settings come in first, then what messages say; the answers go out in the same order."""
+    """The other process: what it is to know comes in first, then ids; the answers go out in the same order."""
     os.nice(_GIVES_WAY)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # whoever asked decides when this ends
@@ -209,11 +238,15 @@ def serve() -> None:
         open(sys.stdin.fileno(), "rb", closefd=False) as incoming,
         open(sys.stdout.fileno(), "wb", closefd=False) as outgoing,
     ):
-        settings: Settings = pickle.load(incoming)  # noqa: S301 -- a pipe between two processes of ours
-        scribe = Scribe(settings, Renderer(settings.templates.directory))
+        url, settings, on = pickle.load(incoming)  # noqa: S301 -- a pipe between two processes of ours
+        scribe = Scribe(open_store(url), settings, on)
         while True:
-            some, moment = pickle.load(incoming)  # noqa: S301 -- as above
-            outgoing.write(_packed([scribe.written(draft, moment) for draft in some]))
+            message_ids, moment = pickle.load(incoming)  # noqa: S301 -- as above
+            try:
+                answer: list[Found] | Exception = scribe.found(message_ids, moment)
+            except Exception as error:  # noqa: BLE001 -- who asked raises it
+                answer = error
+            outgoing.write(_packed(answer))
             outgoing.flush()
 
 
@@ -222,17 +255,28 @@ def _send(pipe: IO[bytes], what: object) -> None:
     pipe.flush()
 
 
-def _packed(some: list[Written]) -> bytes:
+def _packed(answer: list[Found] | Exception) -> bytes:
     try:
-        return pickle.dumps(some, pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
     except Exception:  # noqa: BLE001 -- whatever keeps one of them from being sent
-        return pickle.dumps([_sendable(written) for written in some], pickle.HIGHEST_PROTOCOL)
+        if isinstance(answer, Exception):
+            return pickle.dumps(_sendable(answer), pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps([_with_sendable_error(found) for found in answer], pickle.HIGHEST_PROTOCOL)
 
 
-def _sendable(written: Written) -> Written:
+def _with_sendable_error(found: Found) -> Found:
+    match found:
+        case Unfit(message_id, error):
+            return Unfit(message_id, _sendable(error))
+        case Written(envelope=Exception() as error):
+            return found._replace(envelope=_sendable(error))
+    return found
+
+
+def _sendable(error: Exception) -> Exception:
     """Errors of templates hold frames that cannot be sent; what they say can."""
     try:
-        pickle.dumps(written)
+        pickle.loads(pickle.dumps(error))  # noqa: S301 -- what was packed in this very line
     except Exception:  # noqa: BLE001 -- as above
-        return RuntimeError(f"{type(written).__name__}: {written}")
-    return written
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

@@ -17,7 +17,7 @@ from lifecycle_jobs.db.repeated import Repeated
 from lifecycle_jobs.db.session import Store, open_store
 from lifecycle_jobs.db.tables import boxes, message_events, messages, parked_rows
 from lifecycle_jobs.errors import LeaseLost
-from lifecycle_jobs.mail import letters, records
+from lifecycle_jobs.mail import letters, records, scribe
 from lifecycle_jobs.mail.gather import Gathered, Office, gather
 from lifecycle_jobs.mail.identity import message_id
 from lifecycle_jobs.mail.outbox import deliver, retry_parked
@@ -256,7 +256,7 @@ class TestWhatCannotGo:
                 raise RuntimeError("unreadable row")
             return gather(connection, message_ids, office)
 
-        monkeypatch.setattr(letters, "gather", stumble)
+        monkeypatch.setattr(scribe, "gather", stumble)
         report = deliver(store, settings, on=ON)
 
         assert (report.sent, report.parked) == (8, 1)

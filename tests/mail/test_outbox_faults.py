@@ -19,7 +19,7 @@ from lifecycle_jobs.db.repeated import Repeated
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import leases, messages
 from lifecycle_jobs.errors import EmergencyStop, LeaseLost
-from lifecycle_jobs.mail import letters, outbox, senders
+from lifecycle_jobs.mail import letters, outbox, scribe, senders
 from lifecycle_jobs.mail.eml_files import EmlFiles
 from lifecycle_jobs.mail.gather import Gathered, Office, gather
 from lifecycle_jobs.mail.outbox import deliver
@@ -108,7 +108,7 @@ def test_a_database_that_goes_away_while_messages_are_read_parks_none_of_them(
             raise error
         return gather(connection, message_ids, office)
 
-    monkeypatch.setattr(letters, "gather", shaky)
+    monkeypatch.setattr(scribe, "gather", shaky)
     with pytest.raises(OperationalError):
         deliver_once(store, settings_for(tmp_path))
     assert by_status(store) == {"queued": 5}

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import cast
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from lifecycle_jobs.db.session import Store, open_store
+from lifecycle_jobs.db.tables import boxes
 from lifecycle_jobs.errors import RunStopped
 from lifecycle_jobs.mail.addresses import NotAnAddress
-from lifecycle_jobs.mail.contents import LOCALES, MESSAGE_KINDS, Locale, MessageKind
-from lifecycle_jobs.mail.render import Renderer
-from lifecycle_jobs.mail.samples import SAMPLES
-from lifecycle_jobs.mail.scribe import Draft, Scribe, ScribeProcess
+from lifecycle_jobs.mail.contents import LOCALES
+from lifecycle_jobs.mail.gather import Pointless, Unfit
+from lifecycle_jobs.mail.scribe import Found, Scribe, ScribeProcess, Written
+from lifecycle_jobs.mail.transports import Outgoing
 from lifecycle_jobs.settings import Settings
-from tests.mail.office import settings_for
+from tests import factories
+from tests.mail.office import ON, alert, queue_alerts, queued, settings_for
 
 MOMENT = datetime(2027, 3, 24, 4, tzinfo=UTC)
 
@@ -31,57 +34,104 @@ def settings(tmp_path: Path) -> Settings:
     return settings_for(tmp_path)
 
 
-def draft(kind: str, locale: Locale, *, recipient: str = "mario.rossi@example.it") -> Draft:
-    content = SAMPLES[cast("MessageKind", kind)][0]
-    return Draft(f"2027-03-24/1/c1/{kind}", kind, "c1", date(2027, 3, 24), recipient, locale, content)
+def a_message_of_every_fate(store: Store) -> list[int]:
+    """Alerts and news of deletions in both languages, one that is pointless by now, and one that makes no sense."""
+    ids = []
+    with store.write() as connection:
+        factories.customer(connection)
+        due = factories.box(connection, "due@pec.it")
+        renewed = factories.box(connection, "renewed@pec.it", expires_on=factories.EXPIRES_ON.replace(year=2030))
+        gone = factories.box(connection, "gone@pec.it", status="deleted")
+        for number, locale in enumerate(LOCALES):
+            ids.append(
+                queued(connection, alert(connection, due, milestone=number), locale=locale, created_on=day(number))
+            )
+            deleted = factories.event(connection, "box.deleted", occurred_on=ON, box_id=gone)
+            kind = "box.deleted"
+            ids.append(queued(connection, deleted, kind=kind, locale=locale, created_on=day(number)))
+        ids.append(queued(connection, alert(connection, renewed, milestone=9), created_on=day(3)))
+        ids.append(queued(connection, alert(connection, due, milestone=10), locale="xx", created_on=day(4)))
+    return ids
 
 
-def test_another_process_writes_the_same_bytes(settings: Settings) -> None:
-    some = [draft(kind, locale) for kind in MESSAGE_KINDS for locale in LOCALES]
-    here = Scribe(settings, Renderer())
-    here.give(some, MOMENT)
-    with ScribeProcess(settings) as there:
-        there.give(some, MOMENT)
-
-        assert there.take() == here.take()
+def day(number: int) -> date:
+    return ON.replace(day=number + 1)
 
 
-def test_what_was_given_first_is_taken_first(settings: Settings) -> None:
-    with ScribeProcess(settings) as there:
-        for kind in ("box.suspended", "box.deleted"):
-            there.give([draft(kind, "it")], MOMENT)
+def test_another_process_finds_and_writes_the_same(store: Store, settings: Settings) -> None:
+    ids = a_message_of_every_fate(store)
+    here = Scribe(store, settings, ON)
+    here.give(ids, MOMENT)
+    with ScribeProcess(store, settings, ON) as there:
+        there.give(ids, MOMENT)
+        found = there.take()
 
-        kinds = [getattr(there.take()[0], "kind", None) for _ in range(2)]
+    expected = here.take()
+    assert [type(each) for each in found] == [Written, Written, Written, Written, Pointless, Unfit]
+    assert found[:5] == expected[:5]
+    assert repr(found[5]) == repr(expected[5])  # errors are equal to themselves only
 
-    assert kinds == ["box.suspended", "box.deleted"]
+
+def test_what_was_given_first_is_taken_first(store: Store, settings: Settings) -> None:
+    ids = queue_alerts(store, "a@example.it", "b@example.it")
+    with ScribeProcess(store, settings, ON) as there:
+        for each in ids:
+            there.give([each], MOMENT)
+
+        assert [recipients(there.take()) for _ in ids] == [["a@example.it"], ["b@example.it"]]
+
+
+def test_a_message_says_what_is_so_when_it_is_written(store: Store, settings: Settings) -> None:
+    (late,) = queue_alerts(store, "a@example.it")
+    with ScribeProcess(store, settings, ON) as there:
+        with store.write() as connection:
+            connection.execute(boxes.update().values(expires_on=ON.replace(year=2030)))
+        there.give([late], MOMENT)
+
+        assert [type(each) for each in there.take()] == [Pointless]
 
 
 @pytest.mark.timeout(60)
-def test_very_long_letters_can_be_given_while_very_long_ones_are_being_written(settings: Settings) -> None:
-    alert = draft("box.expiry_alert", "it")
-    (line,) = alert.content.lines
-    lines = tuple(dataclasses.replace(line, address=f"casella-{number}@pec.example") for number in range(2_000))
-    long = alert._replace(content=dataclasses.replace(alert.content, lines=lines))
-    with ScribeProcess(settings) as there:
+def test_very_long_letters_can_be_given_while_very_long_ones_are_being_written(
+    store: Store, settings: Settings
+) -> None:
+    with store.write() as connection:
+        factories.customer(connection)
+        events = [
+            alert(connection, factories.box(connection, f"casella-{number}@pec.example")) for number in range(1_000)
+        ]
+        long = queued(connection, *events)
+    with ScribeProcess(store, settings, ON) as there:
         for _ in range(3):
-            there.give([long, long], MOMENT)
+            there.give([long], MOMENT)
 
-        assert [len(there.take()) for _ in range(3)] == [2, 2, 2]
-
-
-def test_one_that_cannot_be_written_comes_back_as_its_error_and_the_others_are_written(settings: Settings) -> None:
-    some = [draft("box.suspended", "it"), draft("box.suspended", "it", recipient="nobody"), draft("box.deleted", "en")]
-    with ScribeProcess(settings) as there:
-        there.give(some, MOMENT)
-        first, second, third = there.take()
-
-    assert isinstance(second, NotAnAddress)
-    assert not isinstance(first, Exception)
-    assert not isinstance(third, Exception)
+        assert [len(there.take()) for _ in range(3)] == [1, 1, 1]
 
 
-def test_a_process_that_is_gone_stops_the_delivery_with_a_sentence(settings: Settings) -> None:
-    with ScribeProcess(settings) as there:
+def test_one_that_cannot_be_written_comes_back_as_its_error_and_the_others_are_written(
+    store: Store, settings: Settings
+) -> None:
+    ids = queue_alerts(store, "a@example.it", "nobody", "c@example.it")
+    with ScribeProcess(store, settings, ON) as there:
+        there.give(ids, MOMENT)
+        envelopes = [each.envelope for each in there.take() if isinstance(each, Written)]
+
+    assert [type(each) for each in envelopes] == [Outgoing, NotAnAddress, Outgoing]
+
+
+@pytest.mark.parametrize("url", ["postgresql://127.0.0.1:1/nobody", "sqlite:///{folder}/missing/lifecycle.db"])
+def test_a_database_that_cannot_be_read_is_no_fault_of_the_messages(
+    settings: Settings, tmp_path: Path, url: str
+) -> None:
+    with ScribeProcess(open_store(url.format(folder=tmp_path)), settings, ON) as there:
+        there.give([1, 2], MOMENT)
+
+        with pytest.raises(OperationalError):
+            there.take()
+
+
+def test_a_process_that_is_gone_stops_the_delivery_with_a_sentence(store: Store, settings: Settings) -> None:
+    with ScribeProcess(store, settings, ON) as there:
         assert there._process is not None
         there._process.kill()
         there._process.wait()
@@ -92,15 +142,16 @@ def test_a_process_that_is_gone_stops_the_delivery_with_a_sentence(settings: Set
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_goes_on_when_everybody_is_asked_to_stop_and_ends_when_it_is_needed_no_more(
-    settings: Settings, number: signal.Signals
+    sqlite_store: Store, settings: Settings, number: signal.Signals
 ) -> None:
-    with ScribeProcess(settings) as there:
+    ids = queue_alerts(sqlite_store, "a@example.it")
+    with ScribeProcess(sqlite_store, settings, ON) as there:
         process = there._process
         assert process is not None
-        there.give([draft("box.suspended", "it")], MOMENT)
+        there.give(ids, MOMENT)
         there.take()
         os.kill(process.pid, number)
-        there.give([draft("box.suspended", "it")], MOMENT)
+        there.give(ids, MOMENT)
 
         assert len(there.take()) == 1
 
@@ -109,11 +160,11 @@ def test_it_goes_on_when_everybody_is_asked_to_stop_and_ends_when_it_is_needed_n
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_nothing_of_a_letter_is_lost_when_it_is_paused_while_it_hands_letters_back(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, unbuffered: str
+    sqlite_store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch, unbuffered: str
 ) -> None:
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
-    some = [draft("box.suspended", "it")] * 100  # far more than a pipe holds
-    with ScribeProcess(settings) as there:
+    some = queue_alerts(sqlite_store, *(f"r{number}@example.it" for number in range(100)))  # more than a pipe holds
+    with ScribeProcess(sqlite_store, settings, ON) as there:
         assert there._process is not None
         there.give(some, MOMENT)
         for _ in range(5):
@@ -143,19 +194,27 @@ _ROOT = Path(__file__).parents[2]
 _KILLED_WITH_A_SCRIBE = """
 import os, signal
 from lifecycle_jobs.mail.scribe import ScribeProcess
+from lifecycle_jobs.db.session import open_store
 from lifecycle_jobs.settings import load_settings
-from datetime import UTC, datetime
-there = ScribeProcess(load_settings()).__enter__()
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from sqlalchemy.exc import OperationalError
+there = ScribeProcess(open_store("sqlite:///:memory:"), load_settings(), date(2027, 3, 24)).__enter__()
 there.give([], datetime(2027, 3, 24, tzinfo=UTC))
-there.take()
+with suppress(OperationalError):  # there is no such database
+    there.take()
 print(there._process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
 def _give_and_take(there: ScribeProcess) -> None:
-    there.give([draft("box.suspended", "it")], MOMENT)
+    there.give([1], MOMENT)
     there.take()
+
+
+def recipients(found: Sequence[Found]) -> list[str]:
+    return [each.message.recipient for each in found if isinstance(each, Written)]
 
 
 def _lives(pid: int) -> bool:
