@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import Type
 
 _LINES = (Path(__file__).parents[2] / "config/service/lifecycle-jobs.cron").read_text(encoding="utf-8").splitlines()
-_TYPED = re.compile(r"[\d*/]+\s+[\d*]+ \* \* \*  lifecycle  /opt/lifecycle-jobs/bin/lifecycle-jobs (.*?) >")
+_TYPED = re.compile(r"[\d*/]+\s+[\d*]+ [\d*]+ \* \*  lifecycle  /opt/lifecycle-jobs/bin/lifecycle-jobs (.*?) >")
 
 
 def _commands(lines: list[str]) -> Iterator[list[str]]:
