@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from traceback import walk_tb
 from typing import Any, Final, Literal
@@ -242,6 +243,7 @@ def _filters(words: Words, locale: Locale) -> dict[str, Callable[..., Any]]:
         "money": partial(money_text, locale=locale),
         "number": partial(number_text, locale=locale),
         "before": _before,
+        "having": _having,
         "days": partial(words.count, "days"),
         "years": partial(words.count, "years"),
         "boxes": partial(words.count, "boxes"),
@@ -255,6 +257,14 @@ def _filters(words: Words, locale: Locale) -> dict[str, Callable[..., Any]]:
         "replaceable": replaceable,
         "next_step": next_step,
     }
+
+
+def _having(lines: Iterable[object], attribute: str, value: object = None) -> list[object]:
+    """Those lines that have something, or have just that value. Jinja's `selectattr` costs ten times as much."""
+    of = attrgetter(attribute)
+    if value is None:
+        return [line for line in lines if of(line)]
+    return [line for line in lines if of(line) == value]
 
 
 def _before(day: date, days: int) -> date:
