@@ -97,7 +97,6 @@ class Daemon:
         self.vitals = Vitals()
         self._store = store
         self.settings = settings
-        self._wanted_schema = schema.head()
         self._stopping = threading.Event()
         self._not_leading = threading.Event()
         self._leadership: Lease | None = None
@@ -250,9 +249,9 @@ class Daemon:
     def _require_schema(self) -> None:
         with self._store.read() as connection:
             found = schema.version(connection)
-        if found != self._wanted_schema:
+        if found != schema.HEAD:
             message = (
-                f"The database schema is at version {found}, this program needs {self._wanted_schema}. Upgrade the "
+                f"The database schema is at version {found}, this program needs {schema.HEAD}. Upgrade the "
                 "database (lifecycle-jobs db upgrade) or restart the daemon with the program that did."
             )
             raise DatabaseNotReady(message)

@@ -26,8 +26,9 @@ from lifecycle_jobs.gates import check_plans
 from lifecycle_jobs.jobs import auto_renew, delete, reconcile_charges, renew_addons, send_alerts, suspend
 from lifecycle_jobs.jobs.collecting import collector_for, patience_of
 from lifecycle_jobs.jobs.task import Progress, Task
+from lifecycle_jobs.mail import records
 from lifecycle_jobs.mail.compose import compose, compose_within, of_run, unfinished_operations
-from lifecycle_jobs.mail.outbox import DeliveryReport, deliver, retry_parked
+from lifecycle_jobs.mail.report import DeliveryReport
 from lifecycle_jobs.operators import Operator, approve_number
 from lifecycle_jobs.payments import refunds
 from lifecycle_jobs.payments.gateway import Gateway
@@ -164,7 +165,8 @@ def _do(store: Store, settings: Settings, gateway: Gateway, on: date, wish: Wish
         return report
     report.run_pass = run.run_pass
     with structlog.contextvars.bound_contextvars(business_date=on.isoformat(), run_pass=run.run_pass):
-        retry_parked(store)
+        with store.write() as connection:
+            records.queue_parked_again(connection)
         approved = wish.approve_deletions is not None
         report.jobs = _do_jobs(store, settings, gateway, run, progress, approved=approved)
         started = time.perf_counter()
@@ -279,6 +281,8 @@ def deliver_now(
 
     Raises LeaseHeld if another process is at it: two would send everything twice; EmergencyStop while that is on.
     """
+    from lifecycle_jobs.mail.outbox import deliver
+
     done = 0
     Switch(store).check()
 

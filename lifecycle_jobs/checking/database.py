@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from lifecycle_jobs import clock
 from lifecycle_jobs.checking.check import Check, ok, warning, wrong
-from lifecycle_jobs.db.schema import head, version
+from lifecycle_jobs.db.schema import HEAD, version
 from lifecycle_jobs.db.session import Store, open_store
 from lifecycle_jobs.db.tables import leases
 from lifecycle_jobs.errors import ConfigurationError
@@ -60,10 +60,10 @@ def _not_there_yet(file: Path) -> Check:
 
 def _looked_into(store: Store, settings: Settings) -> Iterator[Check]:
     with store.read() as connection:
-        found, wanted = version(connection), head()
+        found = version(connection)
         apart = _seconds_apart(store, connection)
-    if found != wanted:
-        yield wrong(_NAME, f"schema version {found or 'none'}, wanted {wanted}", "Run: lifecycle-jobs db upgrade")
+    if found != HEAD:
+        yield wrong(_NAME, f"schema version {found or 'none'}, wanted {HEAD}", "Run: lifecycle-jobs db upgrade")
         return
     with store.rehearse() as rehearsal, rehearsal.write() as connection:
         connection.execute(insert(leases).values(name="config check", token=1, expires_at=clock.now()))

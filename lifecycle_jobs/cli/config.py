@@ -12,7 +12,6 @@ from rich.text import Text
 from lifecycle_jobs.cli.output import console, print_json, table
 from lifecycle_jobs.cli.setting import Config, Json, config_before_command
 from lifecycle_jobs.errors import ConfigurationError
-from lifecycle_jobs.settings import load_with_origins
 
 if TYPE_CHECKING:
     from lifecycle_jobs.checking import Check
@@ -39,6 +38,7 @@ def check(config: Config = None, json: Json = False) -> None:
 @config.command("show")
 def show(config: Config = None, json: Json = False) -> None:
     """Show every value in force and where it comes from. Secrets are not shown."""
+    from lifecycle_jobs.settings import load_with_origins
     from lifecycle_jobs.settings.values_in_force import values_in_force
 
     values = values_in_force(load_with_origins(config or config_before_command.get()))
@@ -52,6 +52,7 @@ def _checks(config: Config) -> Iterator[Check]:
     from lifecycle_jobs import log
     from lifecycle_jobs.checking import check_everything
     from lifecycle_jobs.checking.check import wrong
+    from lifecycle_jobs.settings import load_with_origins
 
     try:
         loaded = load_with_origins(config or config_before_command.get())

@@ -6,15 +6,15 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from lifecycle_jobs.jobs.task import Progress as Advance
+if TYPE_CHECKING:
+    from lifecycle_jobs.jobs.task import Progress as Advance
 
 console = Console()
 error_console = Console(stderr=True)
@@ -56,6 +56,8 @@ def progress_bar() -> Iterator[Advance]:
     if not error_console.is_terminal:
         yield lambda _name, _rows: None
         return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lifecycle_jobs import clock
-from lifecycle_jobs.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from lifecycle_jobs.db.session import Store
     from lifecycle_jobs.operators import Operator
+    from lifecycle_jobs.settings import Settings
 
 Config = Annotated[
     Path | None,
@@ -68,6 +68,8 @@ def open_office(config: Path | None, *, ready: bool = True) -> Iterator[Office]:
 
 def read_settings(config: Path | None) -> Settings:
     """The configuration that `--config` names, after the command or before it, or that the environment names."""
+    from lifecycle_jobs.settings import load_settings
+
     return load_settings(config or config_before_command.get())
 
 

@@ -12,9 +12,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from lifecycle_jobs.errors import StopRequested
-from lifecycle_jobs.jobs.task import Progress
+
+if TYPE_CHECKING:
+    from lifecycle_jobs.jobs.task import Progress
 
 
 @contextmanager

@@ -53,7 +53,7 @@ from lifecycle_jobs.pace import Pace
 from lifecycle_jobs.settings import Settings
 from lifecycle_jobs.stops import Switch
 
-__all__ = ["DeliveryReport", "deliver", "open_transport", "retry_parked"]
+__all__ = ["DeliveryReport", "deliver", "open_transport"]
 
 _AT_A_TIME: Final = 200
 """Messages that are put together at a time while connections wait for their letters to be recorded."""
@@ -104,15 +104,6 @@ def deliver(
         door = Door()
         transports = [SmtpRelay(settings.mail, door) for _ in range(settings.mail.connections)]
     return _Delivery(store, settings, on, transports, progress or (lambda _handled: None), goes_on).run(limit_to)
-
-
-def retry_parked(store: Store) -> int:
-    """Put parked messages back into the queue, once what was wrong with them is mended; how many there are.
-
-    Their parked rows are resolved when they go out, and opened again if they still cannot.
-    """
-    with store.write() as connection:
-        return records.queue_parked_again(connection)
 
 
 def open_transport(store: Store, settings: Settings) -> Transport:

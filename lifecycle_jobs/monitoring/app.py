@@ -168,9 +168,9 @@ async def _body_of(request: Request) -> bytes:
 
 def _look(store: Store, settings: Settings) -> _Found:
     with store.read() as connection:
-        found, wanted = schema.version(connection), schema.head()
-        if found != wanted:
-            return _Found(f"the schema is at version {found}, this program needs {wanted}")
+        found = schema.version(connection)
+        if found != schema.HEAD:
+            return _Found(f"the schema is at version {found}, this program needs {schema.HEAD}")
         today = clock.business_date(settings.zone)
         return _Found(
             None, stops.in_force(connection) is not None, suspected_gap(connection, settings, today) is not None

@@ -20,7 +20,7 @@ from lifecycle_jobs.errors import LeaseLost
 from lifecycle_jobs.mail import letters, records, scribe
 from lifecycle_jobs.mail.gather import Gathered, Office, gather
 from lifecycle_jobs.mail.identity import message_id
-from lifecycle_jobs.mail.outbox import deliver, retry_parked
+from lifecycle_jobs.mail.outbox import deliver
 from lifecycle_jobs.mail.render import Renderer
 from lifecycle_jobs.mail.transports import (
     Accepted,
@@ -68,6 +68,11 @@ class Scripted(AlwaysOpen):
     @property
     def recipients(self) -> list[str]:
         return [str(envelope.recipient) for envelope in self.sent]
+
+
+def retry_parked(store: Store) -> int:
+    with store.write() as connection:
+        return records.queue_parked_again(connection)
 
 
 def statuses(store: Store) -> list[str]:

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from sqlalchemy import insert, text
 
 from lifecycle_jobs import clock, runs
-from lifecycle_jobs.db import tables
+from lifecycle_jobs.db import schema, tables
 from lifecycle_jobs.db.session import Store, open_store
 from lifecycle_jobs.operators import Operator, stop_everything
 from lifecycle_jobs.settings import Settings
@@ -120,7 +120,7 @@ class TestReadiness:
         store.engine.dispose()
 
         assert answer.status_code == 503
-        assert answer.json()["reason"] == "the schema is at version None, this program needs 0004"
+        assert answer.json()["reason"] == f"the schema is at version None, this program needs {schema.HEAD}"
 
     def test_with_another_programs_schema_it_is_not(self, watch: Watched, store: Store) -> None:
         with store.write() as connection:
@@ -130,7 +130,7 @@ class TestReadiness:
 
         assert (answer.status_code, answer.json()["reason"]) == (
             503,
-            "the schema is at version 9999, this program needs 0004",
+            f"the schema is at version 9999, this program needs {schema.HEAD}",
         )
 
     def test_with_a_database_that_was_stopped_it_is_not(self, settings: Settings) -> None:

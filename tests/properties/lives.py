@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, event
 from lifecycle_jobs import day
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import metadata
-from lifecycle_jobs.mail.outbox import DeliveryReport
+from lifecycle_jobs.mail.report import DeliveryReport
 from lifecycle_jobs.policy import renewed_until
 from lifecycle_jobs.settings import Settings
 from tests import daily, factories
