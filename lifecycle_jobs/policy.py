@@ -99,6 +99,18 @@ def renewed_until(expires_on: date, years: int) -> date:
         return expires_on.replace(year=expires_on.year + years, day=28)
 
 
+def years_to_reach(expires_on: date, on: date) -> int:
+    """The fewest years by which a box must be renewed for its E not to lie before `on`; at least one."""
+    years = max(1, on.year - expires_on.year)
+    return years if renewed_until(expires_on, years) >= on else years + 1
+
+
+def months_later(day: date, months: int) -> date:
+    """The same day so many calendar months later; the last of that month where it has no such day."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+
+
 def whole_years(start: date, end: date) -> int:
     """Years from `start` to `end`, a begun year counting whole; 0 if `end` is not later (SPEC §3, renew_addons)."""
     if end <= start:

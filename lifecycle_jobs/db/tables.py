@@ -520,6 +520,28 @@ message_events = Table(
     Column("moot", Boolean, nullable=False, server_default="0"),
 )
 
+account_requests = Table(
+    "account_requests",
+    metadata,
+    Column("request_id", Key, primary_key=True, comment="chosen by whoever asks; done once"),
+    Column("operation", Text, nullable=False),
+    Column("arguments", Json, nullable=False),
+    Column("result", Json, comment="none: the gateway is being called for it"),
+    Column("requested_on", Date, nullable=False),
+    Column("requested_at", Moment, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("why", Text),
+)
+
+manual_orders = Table(
+    "manual_orders",
+    metadata,
+    Column("order_id", Id, ForeignKey("orders.id"), primary_key=True),
+    Column("pay_by", Text, nullable=False),
+    Column("plan", Key, comment="the box's plan once it is paid; none if it stays"),
+    one_of("pay_by", "bank_transfer", "card", "paypal", "credit"),
+)
+
 runs = Table(
     "runs",
     metadata,

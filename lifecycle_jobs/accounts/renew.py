@@ -1,0 +1,259 @@
+"""Ordering the renewal of boxes by hand: the order waits for its payment, and only that renews (SPEC §2, order)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, Row, Select, insert, select
+
+from lifecycle_jobs.accounts.requests import Request, once
+from lifecycle_jobs.db.conditions import unresolved
+from lifecycle_jobs.db.dialect import among
+from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.db.tables import boxes, charges, manual_orders
+from lifecycle_jobs.errors import Refused
+from lifecycle_jobs.history import Event, Origin, euros, record_all
+from lifecycle_jobs.operators import Operator
+from lifecycle_jobs.payments.orders import Order, Quote, extras_of, open_orders_of, place, quote
+from lifecycle_jobs.policy import MAX_RENEWAL_YEARS, Catalog, Plan, months_later, renewed_until, years_to_reach
+
+PayBy = Literal["bank_transfer", "card", "paypal"]
+"""How the holder is going to pay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is ordered for each box: for how many years, and how it is going to be paid."""
+
+    years: int
+    pay_by: PayBy
+
+
+@dataclass(frozen=True, slots=True)
+class Expiring:
+    """All boxes of a customer that have expired or will so within so many calendar months."""
+
+    customer_id: str
+    months: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedOrder:
+    """An order that waits for its payment. Amounts in cents; the box will end on `renews_until` once it is paid."""
+
+    order_number: str
+    address: str
+    expires_on: date
+    renews_until: date
+    net_cents: int
+    gross_cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What was ordered; and of boxes that were not named one by one, those left out, each with the reason."""
+
+    orders: tuple[PlacedOrder, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def gross_cents(self) -> int:
+        """What is to be paid in all."""
+        return sum(order.gross_cents for order in self.orders)
+
+
+_RESULTS = TypeAdapter(Placed)
+
+
+def place_renewals(
+    store: Store,
+    catalog: Catalog,
+    operator: Operator,
+    which: Sequence[str] | Expiring,
+    wanted: Wanted,
+    *,
+    request_id: str,
+    customer_id: str | None = None,
+) -> Placed:
+    """Place a renewal order for each box, and confirm them to their holder in one e-mail.
+
+    `which` names the boxes by address, all of one holder (`customer_id`, where that is given); if one of them cannot be
+    ordered, none is. Of those that are `Expiring`, what cannot be ordered is left out. Raises Refused with the reason
+    for each: it renews itself, is deleted, is renewed with its domain, is being charged, has an open order already, or
+    would still end before today.
+    """
+    boxes_named = asdict(which) if isinstance(which, Expiring) else list(which)
+    arguments = {"boxes": boxes_named, "customer_id": customer_id} | asdict(wanted)
+    request = Request(request_id, "order.renew", arguments, _RESULTS)
+    return once(
+        store,
+        operator,
+        request,
+        lambda connection, origin: _place(connection, origin, catalog, which, wanted, customer_id),
+    )
+
+
+def _place(
+    connection: Connection,
+    origin: Origin,
+    catalog: Catalog,
+    which: Sequence[str] | Expiring,
+    wanted: Wanted,
+    customer_id: str | None,
+) -> Placed:
+    on = origin.occurred_on
+    if isinstance(which, Expiring):
+        found = _locked(connection, _expiring(which, on))
+    else:
+        found = _named(connection, which, customer_id)
+    refusals = _refusals(connection, catalog, found, wanted, on)
+    chosen = [box for box in found if box.id not in refusals]
+    if not chosen or (refusals and not isinstance(which, Expiring)):
+        raise Refused("\n".join(refusals.values()) or "There is no box to renew.")
+    extras = extras_of(connection, [box.id for box in chosen])
+    quotes = {box.id: quote(catalog, box.plan, box.annual_price_cents, extras[box.id], wanted.years) for box in chosen}
+    placed = place(connection, chosen, quotes, on=on)
+    connection.execute(
+        insert(manual_orders), [{"order_id": placed[box.id].id, "pay_by": wanted.pay_by} for box in chosen]
+    )
+    record_all(connection, origin, [_event(placed[box.id], box, quotes[box.id], wanted) for box in chosen])
+    return Placed(
+        tuple(_placed(placed[box.id], box) for box in chosen),
+        tuple(refusals.values()),
+    )
+
+
+def _expiring(which: Expiring, on: date) -> Select[Any]:
+    return select(boxes).where(
+        boxes.c.customer_id == which.customer_id,
+        boxes.c.status != "deleted",
+        boxes.c.expires_on <= months_later(on, which.months),
+    )
+
+
+def _named(connection: Connection, addresses: Sequence[str], customer_id: str | None) -> list[Row[Any]]:
+    keys = {address.lower(): address for address in addresses}
+    found = _locked(
+        connection, select(boxes).where(among(boxes.c.address_key, list(keys)), boxes.c.status != "deleted")
+    )
+    if customer_id is not None:
+        found = [box for box in found if box.customer_id == customer_id]
+    missing = [address for key, address in keys.items() if key not in {box.address_key for box in found}]
+    if missing:
+        raise Refused("\n".join(_absent(connection, address, customer_id) for address in missing))
+    if len({box.customer_id for box in found}) > 1:
+        raise Refused("These boxes belong to several holders; order for each holder apart.")
+    return found
+
+
+def _locked(connection: Connection, wanted: Select[Any]) -> list[Row[Any]]:
+    """Boxes as they are now, held against the jobs; locked in the order of their ids, returned by E and address."""
+    rows = connection.execute(wanted.order_by(boxes.c.id).with_for_update(key_share=True)).all()
+    return sorted(rows, key=lambda box: (box.expires_on, box.address_key))
+
+
+def _absent(connection: Connection, address: str, customer_id: str | None) -> str:
+    """Why there is no living box of this address; what belongs to somebody else is not spoken of."""
+    whose = boxes.c.customer_id == customer_id if customer_id is not None else boxes.c.customer_id.is_not(None)
+    deleted_on = connection.scalar(
+        select(boxes.c.deleted_on)
+        .where(boxes.c.address_key == address.lower(), boxes.c.status == "deleted", whose)
+        .order_by(boxes.c.deleted_on.desc())
+        .limit(1)
+    )
+    if deleted_on is None:
+        return f"There is no box {address}."
+    return f"{address} was deleted on {deleted_on}. It can only be bought anew."
+
+
+def _refusals(
+    connection: Connection, catalog: Catalog, found: Sequence[Row[Any]], wanted: Wanted, on: date
+) -> dict[int, str]:
+    """By box: the first reason for which it cannot be ordered."""
+    charging = set(
+        connection.scalars(
+            select(charges.c.box_id).where(among(charges.c.box_id, [box.id for box in found]), unresolved)
+        )
+    )
+    open_orders = open_orders_of(connection, found)
+    reasons = {}
+    for box in found:
+        reason = _standing(box) or _late_or_long(box, catalog.plans[box.plan], wanted.years, on)
+        if reason is None and box.id in charging:
+            reason = (
+                f"{box.address} is being charged, and nobody knows the outcome yet. Order again when that is settled "
+                "(lifecycle-jobs reconcile)."
+            )
+        if reason is None and box.id in open_orders:
+            number, gross = open_orders[box.id].order_number, euros(open_orders[box.id].gross_cents)
+            reason = (
+                f"{box.address} has an order that waits for its payment already: {number} for {gross}. Pay that one, "
+                f"or cancel it first (lifecycle-jobs order cancel {number})."
+            )
+        if reason is not None:
+            reasons[box.id] = reason
+    return reasons
+
+
+def _standing(box: Row[Any]) -> str | None:
+    if box.domain is not None:
+        return (
+            f"{box.address} is renewed with its domain {box.domain}, not by itself "
+            f"(lifecycle-jobs domain renew {box.domain})."
+        )
+    if box.auto_renew:
+        return (
+            f"{box.address} renews itself. To renew it by hand, switch that off first "
+            f"(lifecycle-jobs autorenew off {box.address})."
+        )
+    return None
+
+
+def _late_or_long(box: Row[Any], plan: Plan, years: int, on: date) -> str | None:
+    longest = min(plan.longest_term_years, MAX_RENEWAL_YEARS)
+    if not 1 <= years <= longest:
+        return f"{box.address}: plan {plan.name} is renewed for 1 to {longest} years, not {years}."
+    until = renewed_until(box.expires_on, years)
+    if until >= on:
+        return None
+    needed = years_to_reach(box.expires_on, on)
+    if needed > longest:
+        return (
+            f"{box.address} has ended on {box.expires_on}: not even the {longest} years for which plan {plan.name} is "
+            "renewed at most would reach today. It can only be bought anew, once it is deleted."
+        )
+    return f"{box.address}, renewed for {years} years, would have ended on {until} already. It takes {needed} years."
+
+
+def _event(order: Order, box: Row[Any], quoted: Quote, wanted: Wanted) -> Event:
+    plan, *extras = quoted.lines
+    detail = {
+        "order_number": order.number,
+        "years": order.years,
+        "plan": plan.item,
+        "renews_until": renewed_until(order.term_expires_on, order.years).isoformat(),
+        "net": euros(order.net_cents),
+        "vat": euros(order.gross_cents - order.net_cents),
+        "gross": euros(order.gross_cents),
+        "pay_by": wanted.pay_by,
+        "extras": {
+            kind: sum(extra.quantity for extra in extras if extra.item == kind)
+            for kind in sorted({extra.item for extra in extras})
+        },
+    }
+    return Event("order.placed", box.id, box.customer_id, order.term_expires_on, detail)
+
+
+def _placed(order: Order, box: Row[Any]) -> PlacedOrder:
+    return PlacedOrder(
+        order_number=order.number,
+        address=box.address,
+        expires_on=order.term_expires_on,
+        renews_until=renewed_until(order.term_expires_on, order.years),
+        net_cents=order.net_cents,
+        gross_cents=order.gross_cents,
+    )

@@ -1,0 +1,59 @@
+"""What a message about an account operation may say: one kind of message for each (see `contents`).
+
+What a holder or a clerk did is told as it was done, so these lines come from the event alone; amounts and dates are
+those that were decided then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
+from typing import Final, Literal, TypeAlias
+
+AccountMessageKind = Literal["order.placed"]
+"""Kinds of message that tell of account operations."""
+
+PayBy = Literal["bank_transfer", "card", "paypal", "credit"]
+"""How an order that was placed by hand is going to be paid."""
+
+
+@dataclass(frozen=True)
+class ExtraSpace:
+    """Extra space on an order, by kind of add-on, in GB."""
+
+    kind: str
+    quantity: int
+
+
+@dataclass(frozen=True)
+class OrderPlacedLine:
+    """A renewal order that waits for its payment.
+
+    ``plan_name`` is the plan that the box will have, ``renews_until`` its E once the order is paid. ``pay_url`` is the
+    page on which the holder pays.
+    """
+
+    address: str
+    plan_name: str
+    expires_on: date
+    renews_until: date
+    years: int
+    order_number: str
+    net_cents: int
+    vat_cents: int
+    gross_cents: int
+    pay_by: PayBy
+    pay_url: str
+    extras: tuple[ExtraSpace, ...] = ()
+
+
+AccountLine: TypeAlias = OrderPlacedLine
+
+ACCOUNT_LINE_TYPES: Final[Mapping[str, type[AccountLine]]] = MappingProxyType(
+    {
+        "order.placed": OrderPlacedLine,
+    }
+)
+"""The type of line that each kind of message is made of."""

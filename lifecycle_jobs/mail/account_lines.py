@@ -1,0 +1,35 @@
+"""From the event of an account operation to the line that tells of it (see `lines`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, cast
+
+from lifecycle_jobs.mail.account_contents import AccountLine, ExtraSpace, OrderPlacedLine, PayBy
+from lifecycle_jobs.mail.desk import Desk, box_of, term_of
+from lifecycle_jobs.mail.detail import Detail
+from lifecycle_jobs.mail.facts import Event
+
+
+def _order_placed(event: Event, desk: Desk) -> AccountLine:
+    detail, box = Detail(event), box_of(event)
+    return OrderPlacedLine(
+        address=box.address,
+        plan_name=desk.plan_named(detail.text("plan")),
+        expires_on=term_of(event),
+        renews_until=detail.day("renews_until"),
+        years=detail.number("years"),
+        order_number=detail.text("order_number"),
+        net_cents=detail.cents("net"),
+        vat_cents=detail.cents("vat"),
+        gross_cents=detail.cents("gross"),
+        pay_by=cast("PayBy", detail.text("pay_by")),
+        pay_url=desk.renew_url(box),
+        extras=tuple(ExtraSpace(kind, gigabytes) for kind, gigabytes in detail.quantities("extras")),
+    )
+
+
+ACCOUNT_LINES: Final[Mapping[str, Callable[[Event, Desk], AccountLine]]] = {
+    "order.placed": _order_placed,
+}
+"""By kind of message. A line about no box at all is possible: what it tells of is the customer's."""

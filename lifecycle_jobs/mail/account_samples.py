@@ -1,0 +1,56 @@
+"""Made-up messages about account operations (see `samples`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from types import MappingProxyType
+from typing import Final
+
+from lifecycle_jobs.mail.account_contents import ExtraSpace, OrderPlacedLine, PayBy
+from lifecycle_jobs.mail.contents import Content
+from lifecycle_jobs.mail.sample_letters import AWKWARD, FIRM, content
+from lifecycle_jobs.mail.sample_lines import BOX, SECOND, THIRD, E
+
+_ORDER_DAY: Final = date(2027, 3, 16)
+_ONE_GB: Final = ExtraSpace("extra_inbox", 1)
+
+
+def _placed(
+    address: str, number: str, pay_by: PayBy, *, net: int = 990, vat: int = 218, extras: tuple[ExtraSpace, ...] = ()
+) -> OrderPlacedLine:
+    return OrderPlacedLine(
+        address=address,
+        plan_name="Standard",
+        expires_on=E,
+        renews_until=date(2028, 3, 31),
+        years=1,
+        order_number=number,
+        net_cents=net,
+        vat_cents=vat,
+        gross_cents=net + vat,
+        pay_by=pay_by,
+        pay_url=f"https://www.example.it/renew?box={address}",
+        extras=extras,
+    )
+
+
+ACCOUNT_SAMPLES: Final[Mapping[str, tuple[Content, ...]]] = MappingProxyType(
+    {
+        "order.placed": (
+            content("order.placed", _ORDER_DAY, _placed(BOX, "R-4211-20270331", "bank_transfer")),
+            content(
+                "order.placed",
+                _ORDER_DAY,
+                _placed(
+                    BOX, "R-4211-20270331", "bank_transfer", net=1240, vat=273, extras=(ExtraSpace("extra_inbox", 1),)
+                ),
+                _placed(SECOND, "R-4212-20270331", "bank_transfer"),
+                holder=FIRM,
+            ),
+            content("order.placed", _ORDER_DAY, _placed(THIRD, "R-4213-20270331", "card"), holder=AWKWARD),
+            content("order.placed", date(2027, 4, 10), _placed(BOX, "R-4211-20270331", "paypal")),
+        ),
+    }
+)
+"""Messages to render, by kind."""
