@@ -12,18 +12,25 @@ ids, as the jobs do, so that the two never act on the same box at once. It is do
 
 from __future__ import annotations
 
-from lifecycle_jobs.accounts.pay import Registered, register_payment
+from lifecycle_jobs.accounts.cancel_order import CancelledOrder, cancel_order
+from lifecycle_jobs.accounts.pay import Paid, PaidBy, Payment, apply_payment, pay_from_credit, pay_order
 from lifecycle_jobs.accounts.renew import Expiring, PayBy, Placed, PlacedOrder, Wanted, place_renewals
 from lifecycle_jobs.accounts.resolve import resolve_charge
 
 __all__ = [
+    "CancelledOrder",
     "Expiring",
+    "Paid",
+    "PaidBy",
     "PayBy",
+    "Payment",
     "Placed",
     "PlacedOrder",
-    "Registered",
     "Wanted",
+    "apply_payment",
+    "cancel_order",
+    "pay_from_credit",
+    "pay_order",
     "place_renewals",
-    "register_payment",
     "resolve_charge",
 ]

@@ -10,7 +10,9 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, Select, insert, select
 
+from lifecycle_jobs.accounts.pay import take_credit
 from lifecycle_jobs.accounts.requests import Request, once
+from lifecycle_jobs.accounts.settling import lock_order, settle
 from lifecycle_jobs.db.conditions import unresolved
 from lifecycle_jobs.db.dialect import among
 from lifecycle_jobs.db.session import Store
@@ -18,11 +20,12 @@ from lifecycle_jobs.db.tables import boxes, charges, manual_orders
 from lifecycle_jobs.errors import Refused
 from lifecycle_jobs.history import Event, Origin, euros, record_all
 from lifecycle_jobs.operators import Operator
+from lifecycle_jobs.payments.credit import require_credit
 from lifecycle_jobs.payments.orders import Order, Quote, extras_of, open_orders_of, place, quote
 from lifecycle_jobs.policy import MAX_RENEWAL_YEARS, Catalog, Plan, months_later, renewed_until, years_to_reach
 
-PayBy = Literal["bank_transfer", "card", "paypal"]
-"""How the holder is going to pay."""
+PayBy = Literal["bank_transfer", "card", "paypal", "credit"]
+"""How the holder is going to pay; credit pays at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,8 @@ def place_renewals(
     `which` names the boxes by address, all of one holder (`customer_id`, where that is given); if one of them cannot be
     ordered, none is. Of those that are `Expiring`, what cannot be ordered is left out. Raises Refused with the reason
     for each: it renews itself, is deleted, is renewed with its domain, is being charged, has an open order already, or
-    would still end before today.
+    would still end before today; or the holder's credit does not suffice for what it is to pay. What credit pays, or
+    costs nothing, is renewed at once.
     """
     boxes_named = asdict(which) if isinstance(which, Expiring) else list(which)
     arguments = {"boxes": boxes_named, "customer_id": customer_id} | asdict(wanted)
@@ -118,13 +122,28 @@ def _place(
     quotes = {box.id: quote(catalog, box.plan, box.annual_price_cents, extras[box.id], wanted.years) for box in chosen}
     placed = place(connection, chosen, quotes, on=on)
     connection.execute(
-        insert(manual_orders), [{"order_id": placed[box.id].id, "pay_by": wanted.pay_by} for box in chosen]
+        insert(manual_orders),
+        [{"order_id": placed[box.id].id, "pay_by": wanted.pay_by, "cancelled_on": box.cancelled_on} for box in chosen],
     )
     record_all(connection, origin, [_event(placed[box.id], box, quotes[box.id], wanted) for box in chosen])
+    _settle_at_once(connection, origin, [placed[box.id] for box in chosen], wanted)
     return Placed(
         tuple(_placed(placed[box.id], box) for box in chosen),
         tuple(refusals.values()),
     )
+
+
+def _settle_at_once(connection: Connection, origin: Origin, placed: Sequence[Order], wanted: Wanted) -> None:
+    """What costs nothing, and what credit pays, need not wait for anything."""
+    by_credit = wanted.pay_by == "credit"
+    if by_credit:
+        require_credit(connection, placed[0].customer_id, sum(order.gross_cents for order in placed))
+    for each in placed:
+        order = lock_order(connection, each.number)
+        if order is not None and not each.gross_cents:
+            settle(connection, origin, order, method=None, paid_on=origin.occurred_on)
+        elif order is not None and by_credit:
+            take_credit(connection, origin, order)
 
 
 def _expiring(which: Expiring, on: date) -> Select[Any]:

@@ -12,7 +12,7 @@ from datetime import date
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
-AccountMessageKind = Literal["order.placed"]
+AccountMessageKind = Literal["order.placed", "order.cancelled"]
 """Kinds of message that tell of account operations."""
 
 PayBy = Literal["bank_transfer", "card", "paypal", "credit"]
@@ -49,11 +49,28 @@ class OrderPlacedLine:
     extras: tuple[ExtraSpace, ...] = ()
 
 
-AccountLine: TypeAlias = OrderPlacedLine
+@dataclass(frozen=True)
+class OrderCancelledLine:
+    """A renewal order that is not to be paid any more; the box still ends on ``expires_on``.
+
+    ``renews_itself``: auto-renew will place another when its day comes.
+    """
+
+    address: str
+    plan_name: str
+    expires_on: date
+    order_number: str
+    gross_cents: int
+    renews_itself: bool
+    renew_url: str
+
+
+AccountLine: TypeAlias = OrderPlacedLine | OrderCancelledLine
 
 ACCOUNT_LINE_TYPES: Final[Mapping[str, type[AccountLine]]] = MappingProxyType(
     {
         "order.placed": OrderPlacedLine,
+        "order.cancelled": OrderCancelledLine,
     }
 )
 """The type of line that each kind of message is made of."""

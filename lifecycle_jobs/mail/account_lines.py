@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, cast
 
-from lifecycle_jobs.mail.account_contents import AccountLine, ExtraSpace, OrderPlacedLine, PayBy
+from lifecycle_jobs.mail.account_contents import AccountLine, ExtraSpace, OrderCancelledLine, OrderPlacedLine, PayBy
 from lifecycle_jobs.mail.desk import Desk, box_of, term_of
 from lifecycle_jobs.mail.detail import Detail
 from lifecycle_jobs.mail.facts import Event
@@ -29,7 +29,21 @@ def _order_placed(event: Event, desk: Desk) -> AccountLine:
     )
 
 
+def _order_cancelled(event: Event, desk: Desk) -> AccountLine:
+    detail, box = Detail(event), box_of(event)
+    return OrderCancelledLine(
+        address=box.address,
+        plan_name=desk.plan(box).name,
+        expires_on=term_of(event),
+        order_number=detail.text("order_number"),
+        gross_cents=detail.cents("gross"),
+        renews_itself=detail.flag("renews_itself"),
+        renew_url=desk.renew_url(box),
+    )
+
+
 ACCOUNT_LINES: Final[Mapping[str, Callable[[Event, Desk], AccountLine]]] = {
     "order.placed": _order_placed,
+    "order.cancelled": _order_cancelled,
 }
 """By kind of message. A line about no box at all is possible: what it tells of is the customer's."""

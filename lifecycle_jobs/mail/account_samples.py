@@ -7,7 +7,7 @@ from datetime import date
 from types import MappingProxyType
 from typing import Final
 
-from lifecycle_jobs.mail.account_contents import ExtraSpace, OrderPlacedLine, PayBy
+from lifecycle_jobs.mail.account_contents import ExtraSpace, OrderCancelledLine, OrderPlacedLine, PayBy
 from lifecycle_jobs.mail.contents import Content
 from lifecycle_jobs.mail.sample_letters import AWKWARD, FIRM, content
 from lifecycle_jobs.mail.sample_lines import BOX, SECOND, THIRD, E
@@ -35,6 +35,18 @@ def _placed(
     )
 
 
+def _cancelled(address: str, number: str, *, renews_itself: bool = False) -> OrderCancelledLine:
+    return OrderCancelledLine(
+        address=address,
+        plan_name="Standard",
+        expires_on=E,
+        order_number=number,
+        gross_cents=1208,
+        renews_itself=renews_itself,
+        renew_url=f"https://www.example.it/renew?box={address}",
+    )
+
+
 ACCOUNT_SAMPLES: Final[Mapping[str, tuple[Content, ...]]] = MappingProxyType(
     {
         "order.placed": (
@@ -50,6 +62,25 @@ ACCOUNT_SAMPLES: Final[Mapping[str, tuple[Content, ...]]] = MappingProxyType(
             ),
             content("order.placed", _ORDER_DAY, _placed(THIRD, "R-4213-20270331", "card"), holder=AWKWARD),
             content("order.placed", date(2027, 4, 10), _placed(BOX, "R-4211-20270331", "paypal")),
+            content(
+                "order.placed",
+                _ORDER_DAY,
+                _placed(BOX, "R-4211-20270331", "card"),
+                _placed(SECOND, "R-4212-20270331", "card"),
+                holder=FIRM,
+            ),
+        ),
+        "order.cancelled": (
+            content("order.cancelled", _ORDER_DAY, _cancelled(BOX, "R-4211-20270331")),
+            content(
+                "order.cancelled",
+                _ORDER_DAY,
+                _cancelled(BOX, "R-4211-20270331"),
+                _cancelled(SECOND, "R-4212-20270331"),
+                holder=FIRM,
+            ),
+            content("order.cancelled", E, _cancelled(THIRD, "R-4213-20270331", renews_itself=True), holder=AWKWARD),
+            content("order.cancelled", date(2027, 4, 10), _cancelled(BOX, "R-4211-20270331")),
         ),
     }
 )

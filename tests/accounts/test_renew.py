@@ -309,3 +309,44 @@ def test_a_box_that_a_run_deletes_at_that_moment_is_not_ordered(postgresql_offic
 
     assert refusals == [f"{MARIO} was deleted on {ON}. It can only be bought anew."]
     assert details(office.store, "order.placed") == []
+
+
+# Paid at once
+
+
+def test_credit_pays_all_orders_at_once_and_the_holder_gets_the_receipt_alone(office: Office) -> None:
+    with office.store.write() as connection:
+        factories.customer(connection, credit=2500)
+        factories.box(connection, MARIO)
+        factories.box(connection, "second@pec.example.it")
+
+    order(office, MARIO, "second@pec.example.it", pay_by="credit")
+
+    assert [row["status"] for row in look(office.store, tables.orders)] == ["paid", "paid"]
+    assert [row["amount_cents"] for row in look(office.store, tables.credit_entries)] == [2500, -1208, -1208]
+    assert {row["expires_on"] for row in look(office.store, tables.boxes)} == {NEXT_E}
+    day.deliver_now(office.store, office.settings, ON, lambda _name, _rows: None)
+    told = {row["kind"]: row["status"] for row in look(office.store, tables.messages)}
+    assert told == {"order.placed": "moot", "box.renewed": "sent"}
+    assert_books_are_right(office.store, office.settings)
+
+
+def test_credit_that_does_not_suffice_for_all_pays_none_and_what_is_missing_is_named(office: Office) -> None:
+    with office.store.write() as connection:
+        factories.customer(connection, credit=2000)
+        factories.box(connection, MARIO)
+        factories.box(connection, "second@pec.example.it")
+
+    assert refused(office, MARIO, "second@pec.example.it", pay_by="credit") == (
+        "The credit of 20.00 does not suffice for 24.16: top up by 4.16 at least."
+    )
+
+
+def test_what_costs_nothing_is_renewed_at_once(office: Office, box: int) -> None:
+    change(office.store, tables.boxes, box, annual_price_cents=0)
+
+    order(office)
+
+    assert [row["status"] for row in look(office.store, tables.orders)] == ["paid"]
+    assert expires_on(office.store, box) == NEXT_E
+    assert_books_are_right(office.store, office.settings)

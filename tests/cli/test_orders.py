@@ -73,3 +73,25 @@ def test_the_confirmation_can_be_previewed(lifecycle: Type) -> None:
     typed = lifecycle("preview", "order.placed", "--locale", "it", "--part", "text")
 
     assert "Indichi come causale il numero dell’ordine: R-4211-20270331" in typed.out
+
+
+def test_an_order_is_cancelled(lifecycle: Type, box: int) -> None:
+    lifecycle("order", "renew", MARIO, "--years", "1", "--pay", "card")
+
+    typed = lifecycle("order", "cancel", f"R-{box}-20990331", "--request-id", "r-2")
+    again = lifecycle("order", "cancel", f"R-{box}-20990331", "--request-id", "r-2", "--json")
+
+    assert (typed.code, typed.out) == (0, f"Order R-{box}-20990331 is cancelled; {MARIO} stays as it is.\n")
+    assert json.loads(again.out)["request_id"] == "r-2"
+
+
+def test_the_cancellation_of_an_order_that_auto_renew_will_place_again_says_so(
+    lifecycle: Type, sqlite_store: Store
+) -> None:
+    with sqlite_store.write() as connection:
+        factories.customer(connection)
+        factories.order(connection, "R-9", box_id=factories.box(connection, MARIO, auto_renew=True))
+
+    typed = lifecycle("order", "cancel", "R-9")
+
+    assert "another order comes with its next charge, unless that is switched off" in typed.out
