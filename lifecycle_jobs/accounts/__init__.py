@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from lifecycle_jobs.accounts.cancel_order import CancelledOrder, cancel_order
 from lifecycle_jobs.accounts.pay import Paid, PaidBy, Payment, apply_payment, pay_from_credit, pay_order
+from lifecycle_jobs.accounts.plan_change import WantedSpace
 from lifecycle_jobs.accounts.renew import Expiring, PayBy, Placed, PlacedOrder, Wanted, place_renewals
 from lifecycle_jobs.accounts.resolve import resolve_charge
 
@@ -27,6 +28,7 @@ __all__ = [
     "Placed",
     "PlacedOrder",
     "Wanted",
+    "WantedSpace",
     "apply_payment",
     "cancel_order",
     "pay_from_credit",

@@ -447,7 +447,7 @@ def test_a_plan_that_does_not_renew_itself_does_not_begin_to(office: Office) -> 
 
 
 def pay_by_credit(office: Office, order: str) -> Paid:
-    return pay_from_credit(office.store, Operator("anna", None, ON), order, request_id="r-1")
+    return pay_from_credit(office.store, factories.CATALOG, Operator("anna", None, ON), order, request_id="r-1")
 
 
 def test_credit_pays_an_open_order(office: Office, declined_box: int) -> None:

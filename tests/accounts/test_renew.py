@@ -104,12 +104,16 @@ def test_the_history_says_who_ordered_what(office: Office, box: int) -> None:
         "order_number": f"R-{box}-20270331",
         "years": 1,
         "plan": "standard",
+        "previous_plan": "standard",
         "renews_until": "2028-03-31",
         "net": "12.40",
         "vat": "2.73",
         "gross": "15.13",
         "pay_by": "bank_transfer",
         "extras": {"extra_inbox": 1},
+        "inbox_gb": 2,
+        "archive_gb": 0,
+        "archive_lost_mb": 0,
     }
 
 
