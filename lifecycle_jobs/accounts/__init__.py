@@ -12,9 +12,10 @@ ids, as the jobs do, so that the two never act on the same box at once. It is do
 
 from __future__ import annotations
 
-from lifecycle_jobs.accounts.cancel_order import CancelledOrder, cancel_order
+from lifecycle_jobs.accounts.cancellation import CancelledOrder, cancel_order
+from lifecycle_jobs.accounts.credit_payment import pay_from_credit
 from lifecycle_jobs.accounts.customers import Sheet, find_customer
-from lifecycle_jobs.accounts.pay import Paid, PaidBy, Payment, apply_payment, pay_from_credit, pay_order
+from lifecycle_jobs.accounts.pay import Paid, PaidBy, Payment, apply_payment, pay_order
 from lifecycle_jobs.accounts.plan_change import WantedSpace
 from lifecycle_jobs.accounts.renew import Expiring, PayBy, Placed, PlacedOrder, Wanted, place_renewals
 from lifecycle_jobs.accounts.resolve import resolve_charge
