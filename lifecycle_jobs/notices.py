@@ -65,7 +65,7 @@ _ADVICE: Final = {
     "refund.failed": "the money did not reach the holder: give it back by another way",
     "refund": "decide about the box; if it stands in `refunds list`, note it: lifecycle-jobs refunds done",
     "charge.refunded": "decide about the box; if it stands in `refunds list`, note it: lifecycle-jobs refunds done",
-    _PAID: "paid at the gateway, and not recorded so here: give it back, or lifecycle-jobs payments register",
+    _PAID: "paid at the gateway, and not recorded so here: give it back, or lifecycle-jobs order pay",
     "payment_intent": "recorded here as paid, and the gateway says that it is not: look at its pages",
 }
 """What a person is to do, by the longest beginning of the kind that matches."""

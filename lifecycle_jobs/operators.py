@@ -30,9 +30,12 @@ class Operator:
         """The mark on the events of this person."""
         return Origin(occurred_on=self.on, actor=self.name, why=self.why)
 
-    def operation(self) -> Origin:
-        """The mark on all that one command of this person causes, outside a run; a new one each time."""
-        return replace(self.origin, operation=f"{self.on.isoformat()}/{uuid.uuid4().hex}")
+    def operation(self, request_id: str | None = None) -> Origin:
+        """The mark on all that one command of this person causes, outside a run.
+
+        A new one each time, unless the command is asked for under an id of its own.
+        """
+        return replace(self.origin, operation=f"{self.on.isoformat()}/{request_id or uuid.uuid4().hex}")
 
 
 def approve_number(store: Store, operator: Operator, run_on: date, number: int) -> None:

@@ -61,10 +61,11 @@ class PolicyGroup:
 
 @dataclass(frozen=True)
 class Catalog:
-    """What is sold, and the VAT on it in percent."""
+    """What is sold, the VAT on it in percent, and the net price of a GB of extra space per year, in cents."""
 
     plans: Mapping[str, Plan]
     vat_percent: Decimal
+    extra_gb_cents: int = 250
 
     def groups(self) -> Sequence[PolicyGroup]:
         """The plans by policy, in a fixed order."""
@@ -97,6 +98,18 @@ def renewed_until(expires_on: date, years: int) -> date:
         return expires_on.replace(year=expires_on.year + years)
     except ValueError:
         return expires_on.replace(year=expires_on.year + years, day=28)
+
+
+def years_to_reach(expires_on: date, on: date) -> int:
+    """The fewest years by which a box must be renewed for its E not to lie before `on`; at least one."""
+    years = max(1, on.year - expires_on.year)
+    return years if renewed_until(expires_on, years) >= on else years + 1
+
+
+def months_later(day: date, months: int) -> date:
+    """The same day so many calendar months later (earlier, if negative); a month's last where it has no such day."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 def whole_years(start: date, end: date) -> int:
@@ -198,12 +211,6 @@ def deletions_allowed(due: int, not_deleted: int, *, max_percent: int, always_al
     return due <= always_allowed or due * 100 <= max_percent * not_deleted
 
 
-def months_before(on: date, months: int) -> date:
-    """The same day so many months earlier; the month's last where it has no such day (29 February, the 31st)."""
-    year, month = divmod(on.year * 12 + on.month - 1 - months, 12)
-    return date(year, month + 1, min(on.day, monthrange(year, month + 1)[1]))
-
-
 def longest_course(policy: Policy) -> int:
     """Days from the first that a holder is told of a term's end to the deletion, suspended on the last day it may be.
 
@@ -211,6 +218,34 @@ def longest_course(policy: Policy) -> int:
     """
     first = max(*policy.alert_milestones, *policy.notice_milestones)
     return first + policy.late_charge_days + policy.suspended_days + 1 + policy.minimum_suspension_days
+
+
+MB_PER_GB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What a plan and its extra space hold, in GB."""
+
+    inbox_gb: int
+    archive_gb: int
+
+
+def space_of(plan: Plan, extra_inbox_gb: int, extra_archive_gb: int) -> Space:
+    """All the space of a box: its plan's, and what was bought in addition."""
+    return Space(plan.inbox_gb + extra_inbox_gb, plan.archive_gb + extra_archive_gb)
+
+
+def archive_lost_mb(before: Space, after: Space, used_mb: int | None) -> int | None:
+    """How much of an archive no longer has room: 0 if all has; None if nobody knows and some may not.
+
+    An archive that is given up altogether is lost with all that is in it.
+    """
+    if after.archive_gb >= before.archive_gb:
+        return 0
+    if used_mb is None:
+        return None
+    return max(0, used_mb - after.archive_gb * MB_PER_GB)
 
 
 AddonStep = Literal["renew", "announce_short", "disable", "end", "wait"]

@@ -62,7 +62,7 @@ from lifecycle_jobs.db.tables import (
     webhook_deliveries,
 )
 from lifecycle_jobs.mail import eml_files
-from lifecycle_jobs.policy import months_before
+from lifecycle_jobs.policy import months_later
 from lifecycle_jobs.settings import Settings
 from lifecycle_jobs.stops import Switch, heeding
 from lifecycle_jobs.webhooks.take_up import goes_out, looked_through
@@ -114,8 +114,8 @@ def maintain(
     Switch(store).check()
     progress = heeding(store, progress)
     deleted = Deleted(
-        history_before=months_before(on, settings.retention.history_months),
-        bodies_before=months_before(on, settings.retention.message_bodies_months),
+        history_before=months_later(on, -settings.retention.history_months),
+        bodies_before=months_later(on, -settings.retention.message_bodies_months),
     )
     if dry_run:
         _bodies(store, settings, on, deleted, progress, remove=False)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, func, insert, select
 
 from lifecycle_jobs.db import tables
-from lifecycle_jobs.mail.contents import urgency_of
+from lifecycle_jobs.mail.urgency import urgency_of
 from lifecycle_jobs.payments.gateway import ChargeRequest
 from lifecycle_jobs.policy import Catalog, Plan, Policy
 

@@ -267,7 +267,7 @@ class TestContradictions:
         ]
         (listed,) = for_staff(sqlite_office)
         assert (listed["kind"], listed["address"]) == (PAID, "a@pec.example.it")
-        assert "payments register" in listed["what_to_do"]
+        assert "order pay" in listed["what_to_do"]
 
     def test_recorded_as_paid_and_not_so_there_is_told_to_the_staff(self, sqlite_office: Office) -> None:
         box_charged(sqlite_office, "pm_card_visa_chargeDeclined")

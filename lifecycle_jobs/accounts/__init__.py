@@ -1,11 +1,42 @@
-"""What a holder or a clerk does to an account outside the daily run. Each operation is one transaction.
+"""What a holder or a clerk does to an account between two runs: by the rules, books and events of the daily jobs.
 
-An operation locks its box first, as the jobs do, so that the two never act on the same box at once.
+A customer area imports these functions and calls them as the commands do: `open_store(settings.database.url)` gives the
+store, `settings.catalog()` what is sold, and `Operator("customer area", None, on)` says who acts, on which business
+date (`clock.business_date(settings.zone)`). It names the holder who is signed in as `customer_id`, where there is such
+an argument: what belongs to others is then not found.
+
+Each operation is one transaction, with its events and its e-mails; it locks its boxes first, in the order of their
+ids, as the jobs do, so that the two never act on the same box at once. It is done once under the caller's
+`request_id` (see `requests`). What the rules do not allow is `errors.Refused`, which says what to do instead.
 """
 
 from __future__ import annotations
 
-from lifecycle_jobs.accounts.pay import Registered, register_payment
+from lifecycle_jobs.accounts.cancellation import CancelledOrder, cancel_order
+from lifecycle_jobs.accounts.credit_payment import pay_from_credit
+from lifecycle_jobs.accounts.customers import Sheet, find_customer
+from lifecycle_jobs.accounts.pay import Paid, PaidBy, Payment, apply_payment, pay_order
+from lifecycle_jobs.accounts.plan_change import WantedSpace
+from lifecycle_jobs.accounts.renew import Expiring, PayBy, Placed, PlacedOrder, Wanted, place_renewals
 from lifecycle_jobs.accounts.resolve import resolve_charge
 
-__all__ = ["Registered", "register_payment", "resolve_charge"]
+__all__ = [
+    "CancelledOrder",
+    "Expiring",
+    "Paid",
+    "PaidBy",
+    "PayBy",
+    "Payment",
+    "Placed",
+    "PlacedOrder",
+    "Sheet",
+    "Wanted",
+    "WantedSpace",
+    "apply_payment",
+    "cancel_order",
+    "find_customer",
+    "pay_from_credit",
+    "pay_order",
+    "place_renewals",
+    "resolve_charge",
+]

@@ -1,125 +1,297 @@
-"""Paying a renewal order by hand: a bank transfer, a payment slip, cash at the counter."""
+"""Registering money that arrived by another way than the gateway, and paying an order with it.
+
+Money that arrived is never refused: what its order cannot take is kept as an unapplied payment, until it is applied to
+another order or given back (`payments.refunds`). Registered under one reference it is there once.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, insert, select
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from lifecycle_jobs.accounts.requests import Request, once
+from lifecycle_jobs.accounts.settling import lock_order, settle, why_not_payable
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import boxes, orders, registered_payments
+from lifecycle_jobs.db.tables import boxes, orders, payment_methods, registered_payments
 from lifecycle_jobs.errors import Refused
 from lifecycle_jobs.history import Origin, euros, record
-from lifecycle_jobs.mail.compose import compose_within
 from lifecycle_jobs.operators import Operator
-from lifecycle_jobs.payments.orders import load_orders
-from lifecycle_jobs.payments.renewals import Settled, apply_renewals
+from lifecycle_jobs.payments.refunds import registered_due
+from lifecycle_jobs.policy import Catalog
+
+PaidBy = Literal["bank_transfer", "card", "paypal"]
+"""The ways by which money arrives outside the gateway."""
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
-    """A payment that is in the books. If it is not `effective`, its order could not take it: it is to be refunded.
+class Payment:
+    """Money that arrived: how much, when, and what the bank (or whoever took it) calls it.
 
-    `known`: it had been registered before, and nothing was done now.
+    `paid_by`: where none, as the order says, and a bank transfer if it does not say. A renewal paid by card or PayPal
+    is charged to that method from now on, in the same rhythm, unless `auto_renew` is false: to the method
+    `payment_method_id`, or the one that the box has or the holder's only one of that kind.
+    """
+
+    amount_cents: int
+    reference: str
+    paid_on: date
+    paid_by: PaidBy | None = None
+    payment_method_id: str | None = None
+    auto_renew: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """A payment that is in the books.
+
+    `applied`: its order is paid, and the box at `address` ends on `expires_on` now. Otherwise it is unapplied, because
+    `unapplied_because`. `known`: it had been registered before, and nothing was done now. `renews_itself`: whether the
+    box renews itself from now on; if it should and does not, `hint` says what is missing.
     """
 
     order_number: str
-    effective: bool
+    reference: str
+    applied: bool
+    address: str | None = None
+    expires_on: date | None = None
+    unapplied_because: str | None = None
+    renews_itself: bool = False
+    hint: str | None = None
     known: bool = False
 
 
-def register_payment(
-    store: Store, operator: Operator, order_number: str, *, amount_cents: int, reference: str
-) -> Registered:
-    """Book a payment that arrived outside the gateway (a bank transfer, say) for a renewal order, and renew the box.
+PAYMENT_RESULTS = TypeAdapter(Paid)
 
-    `reference` is what the bank calls the payment; the same one is registered once, however often it is asked for. If
-    a charge of the same order succeeds before this, this payment is to be refunded; if one is in flight now, the box
-    is renewed, and the charge is to be refunded should it succeed. Raises Refused for an unknown order, one that is no
-    renewal or on account, another amount than the order's, or a reference that stands for another payment.
+
+def pay_order(
+    store: Store, catalog: Catalog, operator: Operator, order_number: str, payment: Payment, *, request_id: str
+) -> Paid:
+    """Register a payment of a renewal order, and renew the box.
+
+    E moves from the old E, whenever it was paid; a box suspended for `unpaid` is active at once. If a charge of the
+    same order is in flight, the box is renewed now, and the charge is to be refunded should it succeed. Raises Refused
+    for a day in the future, for a reference that stands for another payment, and for a payment method that is not the
+    holder's or not of the kind that was paid by.
     """
+    arguments = {"order_number": order_number} | asdict(payment) | {"paid_on": payment.paid_on.isoformat()}
+    request = Request(request_id, "order.pay", arguments, PAYMENT_RESULTS)
     try:
-        return _register(store, operator, order_number, amount_cents, reference)
+        return once(
+            store,
+            operator,
+            request,
+            lambda connection, origin: _register(connection, origin, catalog, order_number, payment),
+        )
     except IntegrityError as error:
         with store.read() as connection:
-            taken = _known(connection, reference) is not None
+            taken = _known(connection, payment.reference) is not None
         if not taken:
             raise
-        message = f"The reference {reference} was registered at this very moment. Nothing was done; look again."
-        raise Refused(message) from error
+        raise Refused(
+            f"The reference {payment.reference} was registered at this very moment. Nothing was done; look again."
+        ) from error
 
 
-def _register(store: Store, operator: Operator, order_number: str, amount_cents: int, reference: str) -> Registered:
-    origin = operator.operation()
-    with store.write() as connection:
-        order = _order(connection, order_number)
-        known = _known(connection, reference)
-        if known is not None:
-            return _again(known, order, amount_cents)
-        if order.status == "on_account":
-            message = f"Order {order_number} is on account: the invoice collects it, not a payment of the order."
-            raise Refused(message)
-        if amount_cents != order.gross_cents:
-            message = f"Order {order_number} is for {euros(order.gross_cents)}, not {euros(amount_cents)}."
-            raise Refused(message)
-        settled = Settled(load_orders(connection, [order.id])[order.id], "paid", None)
-        effective = bool(apply_renewals(connection, origin, [settled]))
-        connection.execute(
-            insert(registered_payments).values(
-                order_id=order.id,
-                reference=reference,
-                amount_cents=amount_cents,
-                registered_on=operator.on,
-                actor=operator.name,
-                why=operator.why,
-                effective=effective,
+def apply_payment(
+    store: Store, catalog: Catalog, operator: Operator, reference: str, order_number: str, *, request_id: str
+) -> Paid:
+    """Apply a payment that its own order could not take to another one, of exactly its amount.
+
+    Raises Refused if there is no such payment, or the order cannot take it either.
+    """
+    arguments = {"order_number": order_number, "reference": reference}
+    request = Request(request_id, "payment.apply", arguments, PAYMENT_RESULTS)
+    return once(
+        store,
+        operator,
+        request,
+        lambda connection, origin: _apply(connection, origin, catalog, reference, order_number),
+    )
+
+
+def _register(connection: Connection, origin: Origin, catalog: Catalog, order_number: str, payment: Payment) -> Paid:
+    if payment.paid_on > origin.occurred_on:
+        raise Refused(f"{payment.paid_on} lies in the future: nothing can have been paid then.")
+    order = lock_order(connection, order_number)
+    known = _known(connection, payment.reference)
+    if known is not None:
+        return _again(known, order_number, payment)
+    because = _why_unapplied(order, order_number, payment.amount_cents)
+    paid_by = payment.paid_by or _paid_by(order)
+    connection.execute(
+        insert(registered_payments).values(
+            order_id=None if order is None else order.id,
+            order_number=order_number,
+            reference=payment.reference,
+            amount_cents=payment.amount_cents,
+            paid_by=paid_by,
+            paid_on=payment.paid_on,
+            registered_on=origin.occurred_on,
+            actor=origin.actor,
+            why=origin.why,
+            effective=because is None,
+            unapplied_because=because,
+        )
+    )
+    paid = Paid(order_number, payment.reference, applied=False, unapplied_because=because)
+    if order is not None and because is None:
+        paid = _take(connection, origin, catalog, order, payment, paid_by)
+    _record(connection, origin, "payment.registered", order, payment, paid)
+    return paid
+
+
+def _why_unapplied(order: Row[Any] | None, order_number: str, amount_cents: int) -> str | None:
+    if order is None:
+        return f"there is no order {order_number}"
+    because = why_not_payable(order)
+    if because is None and amount_cents != order.gross_cents:
+        because = f"it is for {euros(order.gross_cents)}, not {euros(amount_cents)}"
+    return because
+
+
+def _paid_by(order: Row[Any] | None) -> PaidBy:
+    said = None if order is None else order.manual_pay_by
+    return "card" if said == "card" else "paypal" if said == "paypal" else "bank_transfer"
+
+
+def _take(
+    connection: Connection, origin: Origin, catalog: Catalog, order: Row[Any], payment: Payment, paid_by: PaidBy
+) -> Paid:
+    settle(
+        connection,
+        origin,
+        catalog,
+        order,
+        method=None if paid_by == "bank_transfer" else paid_by,
+        paid_on=payment.paid_on,
+    )
+    hint = None
+    if paid_by != "bank_transfer" and payment.auto_renew:
+        hint = _renew_itself(connection, origin, catalog, order, paid_by, payment.payment_method_id)
+    return paid_of(connection, order, payment.reference, hint)
+
+
+def paid_of(connection: Connection, order: Row[Any], reference: str, hint: str | None = None) -> Paid:
+    """What is answered of an order that was paid just now."""
+    box = connection.execute(select(boxes).where(boxes.c.id == order.box_id)).one()
+    return Paid(
+        order.order_number,
+        reference,
+        applied=True,
+        address=box.address,
+        expires_on=box.expires_on,
+        renews_itself=box.auto_renew,
+        hint=hint,
+    )
+
+
+def _renew_itself(
+    connection: Connection, origin: Origin, catalog: Catalog, order: Row[Any], kind: str, method_id: str | None
+) -> str | None:
+    """Let the box renew itself with the method that it was paid by; if it cannot, what is missing."""
+    method_id = _method(connection, order, kind, method_id)
+    box = connection.execute(select(boxes).where(boxes.c.id == order.box_id)).one()
+    if box.plan not in catalog.auto_renewable():
+        return f"Plan {catalog.plans[box.plan].name} does not renew itself."
+    if method_id is None:
+        return f"No {kind} of the holder to charge is stored, or more than one: register it, or name it."
+    if (box.auto_renew, box.renewal_years, box.payment_method_id) == (True, order.years, method_id):
+        return None
+    connection.execute(
+        update(boxes)
+        .where(boxes.c.id == box.id)
+        .values(auto_renew=True, renewal_years=order.years, payment_method_id=method_id)
+    )
+    record(
+        connection,
+        origin,
+        "autorenew.switched_on",
+        box_id=box.id,
+        customer_id=box.customer_id,
+        term_expires_on=box.expires_on,
+        detail={"payment_method_id": method_id, "years": order.years, "order_number": order.order_number},
+    )
+    return None
+
+
+def _method(connection: Connection, order: Row[Any], kind: str, method_id: str | None) -> str | None:
+    of_kind = (
+        connection.scalars(
+            select(payment_methods.c.payment_method_id).where(
+                payment_methods.c.customer_id == order.customer_id, payment_methods.c.kind == kind
             )
         )
-        _record(connection, origin, order, reference, effective=effective)
-        compose_within(connection, str(origin.operation), operator.on)
-        return Registered(order_number, effective)
+    ).all()
+    if method_id is not None and method_id not in of_kind:
+        raise Refused(f"{method_id} is no payment method of this holder of the kind {kind}.")
+    if method_id is None and order.of_box_payment_method_id in of_kind:
+        return str(order.of_box_payment_method_id)
+    return method_id or (of_kind[0] if len(of_kind) == 1 else None)
 
 
-def _order(connection: Connection, order_number: str) -> Row[Any]:
-    """The order, with its box locked."""
-    order = connection.execute(select(orders).where(orders.c.order_number == order_number)).one_or_none()
-    if order is None:
-        message = f"There is no order {order_number}."
-        raise Refused(message)
-    if order.kind != "renewal":
-        message = f"Order {order_number} is not for the renewal of a box; only those are paid by hand."
-        raise Refused(message)
-    connection.execute(select(boxes.c.id).where(boxes.c.id == order.box_id).with_for_update(key_share=True))
-    return order
+def _apply(connection: Connection, origin: Origin, catalog: Catalog, reference: str, order_number: str) -> Paid:
+    order = lock_order(connection, order_number)
+    known = connection.execute(
+        select(registered_payments)
+        .where(registered_payments.c.reference == reference, registered_due)
+        .with_for_update()
+    ).one_or_none()
+    if known is None:
+        raise Refused(f"There is no unapplied payment {reference}. See: lifecycle-jobs refunds list")
+    because = _why_unapplied(order, order_number, known.amount_cents)
+    if order is None or because is not None:
+        raise Refused(f"Order {order_number} cannot take the payment {reference}: {because}.")
+    connection.execute(
+        update(registered_payments)
+        .where(registered_payments.c.id == known.id, registered_due)
+        .values(effective=True, order_id=order.id, order_number=order_number, unapplied_because=None)
+    )
+    payment = Payment(known.amount_cents, reference, known.paid_on or known.registered_on)
+    paid = _take(connection, origin, catalog, order, payment, known.paid_by or "bank_transfer")
+    _record(connection, origin, "payment.applied", order, payment, paid)
+    return paid
 
 
 def _known(connection: Connection, reference: str) -> Row[Any] | None:
     return connection.execute(
-        select(registered_payments).where(registered_payments.c.reference == reference)
+        select(registered_payments, orders.c.term_expires_on)
+        .outerjoin(orders, orders.c.id == registered_payments.c.order_id)
+        .where(registered_payments.c.reference == reference)
     ).one_or_none()
 
 
-def _again(known: Row[Any], order: Row[Any], amount_cents: int) -> Registered:
-    if (known.order_id, known.amount_cents) != (order.id, amount_cents):
-        message = f"The reference {known.reference} stands for another payment already. Nothing was done."
-        raise Refused(message)
-    return Registered(order.order_number, known.effective, known=True)
+def _again(known: Row[Any], order_number: str, payment: Payment) -> Paid:
+    if (known.order_number, known.amount_cents) != (order_number, payment.amount_cents):
+        raise Refused(f"The reference {known.reference} stands for another payment already. Nothing was done.")
+    return Paid(
+        order_number,
+        known.reference,
+        applied=known.effective,
+        unapplied_because=known.unapplied_because,
+        known=True,
+    )
 
 
-def _record(connection: Connection, origin: Origin, order: Row[Any], reference: str, *, effective: bool) -> None:
+def _record(
+    connection: Connection, origin: Origin, kind: str, order: Row[Any] | None, payment: Payment, paid: Paid
+) -> None:
     record(
         connection,
         origin,
-        "payment.registered",
-        box_id=order.box_id,
-        customer_id=order.customer_id,
-        term_expires_on=order.term_expires_on,
+        kind,
+        box_id=None if order is None else order.box_id,
+        customer_id=None if order is None else order.customer_id,
+        term_expires_on=None if order is None else order.term_expires_on,
         detail={
-            "order_number": order.order_number,
-            "amount": euros(order.gross_cents),
-            "reference": reference,
-            "effective": effective,
+            "order_number": paid.order_number,
+            "amount": euros(payment.amount_cents),
+            "reference": payment.reference,
+            "effective": paid.applied,
+            "unapplied_because": paid.unapplied_because,
         },
     )

@@ -8,13 +8,14 @@ from sqlalchemy import Select, Subquery, and_, case, exists, func, or_, select, 
 
 from lifecycle_jobs.audit.invariant import Scope, rows
 from lifecycle_jobs.db.conditions import unresolved
-from lifecycle_jobs.db.tables import boxes, charges, credit_entries, orders, registered_payments
+from lifecycle_jobs.db.tables import boxes, charges, credit_entries, manual_orders, orders, registered_payments
 
 _effective_charge = and_(charges.c.status == "succeeded", ~charges.c.unapplied, charges.c.refunded_on.is_(None))
 _is_debit = credit_entries.c.reason.in_(("renewal", "addon"))
 _paid_by_credit_charge = exists().where(
     charges.c.order_id == orders.c.id, charges.c.method_kind == "credit", _effective_charge
 )
+_to_be_paid_from_credit = exists().where(manual_orders.c.order_id == orders.c.id, manual_orders.c.pay_by == "credit")
 _not_closed = orders.c.status.in_(("awaiting_payment", "cancelled"))
 
 
@@ -24,7 +25,7 @@ def _payments_of_orders() -> Subquery:
         select(charges.c.order_id, charges.c.amount_cents).where(_effective_charge, charges.c.method_kind != "credit"),
         select(orders.c.id, -credit_entries.c.amount_cents)
         .join(orders, orders.c.order_number == credit_entries.c.reference)
-        .where(_is_debit, or_(orders.c.kind == "addon", _paid_by_credit_charge)),
+        .where(_is_debit, or_(orders.c.kind == "addon", _paid_by_credit_charge, _to_be_paid_from_credit)),
         select(registered_payments.c.order_id, registered_payments.c.amount_cents).where(
             registered_payments.c.effective
         ),
@@ -86,7 +87,10 @@ def debit_without_paid_order(_: Scope) -> Select[Any]:
     )
     wrong = case(
         (orders.c.id.is_(None), "debited for an order that does not exist"),
-        (and_(orders.c.kind != "addon", charges.c.id.is_(None)), "debited without a charge"),
+        (
+            and_(orders.c.kind != "addon", charges.c.id.is_(None), ~_to_be_paid_from_credit),
+            "debited without a charge",
+        ),
         (and_(_not_closed, or_(charges.c.id.is_(None), ~given_back)), "debited, but its order is not paid"),
         else_=None,
     )
@@ -128,7 +132,7 @@ def registered_to_refund(_: Scope) -> Select[Any]:
     return (
         rows("registered, but not applied", "payment", registered_payments.c.reference)
         .select_from(registered_payments)
-        .join(orders, orders.c.id == registered_payments.c.order_id)
+        .outerjoin(orders, orders.c.id == registered_payments.c.order_id)
         .outerjoin(boxes, boxes.c.id == orders.c.box_id)
         .where(~registered_payments.c.effective, registered_payments.c.refunded_on.is_(None))
         .order_by(registered_payments.c.id)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from decimal import Decimal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lifecycle_jobs.cli.output import complain, counts, print_json, progress_bar, say
 from lifecycle_jobs.cli.review import show_listing
-from lifecycle_jobs.cli.setting import By, Config, Json, Why, open_office
+from lifecycle_jobs.cli.setting import By, Config, Json, RequestId, Why, open_office, request_id_of
 from lifecycle_jobs.cli.stopping import stoppable
 from lifecycle_jobs.errors import Refused
 
+if TYPE_CHECKING:
+    from lifecycle_jobs.accounts import Paid
+
 charges = typer.Typer(help="Charges of which nobody knows whether they were made.", no_args_is_help=True)
-refunds = typer.Typer(help="Payments that could not be used and are to be given back.", no_args_is_help=True)
-payments = typer.Typer(help="Payments that come in by another way than the gateway.", no_args_is_help=True)
+refunds = typer.Typer(help="Unapplied payments: what no order took is given back.", no_args_is_help=True)
+payments = typer.Typer(help="Payments that came in by another way than the gateway (order pay).", no_args_is_help=True)
 
 _Key = Annotated[str, typer.Argument(metavar="KEY", help="As `status` or `refunds list` shows it.")]
 
@@ -59,7 +63,7 @@ def resolve(
     if not_made and not why:
         message = "--not-made needs --why TEXT: how do you know? If it was made after all, the holder is charged twice."
         raise Refused(message)
-    said = NotAttempted(f"a person says so: {why}") if paid is None else Succeeded(_reference(paid, "--paid"))
+    said = NotAttempted(f"a person says so: {why}") if paid is None else Succeeded(reference_of(paid, "--paid"))
     with open_office(config) as office:
         result = resolve_charge(office.store, office.settings, office.operator(by, why), key, said)
     if result == "to_be_refunded":
@@ -82,7 +86,7 @@ def list_refunds(config: Config = None, json: Json = False) -> None:
         if json:
             print_json(found.rows)
         elif found.total:
-            show_listing("To be refunded", found)
+            show_listing("Unapplied: to be refunded, or applied", found)
         else:
             say("Nothing is to be refunded.")
 
@@ -120,36 +124,52 @@ def note_refund(
 
     with open_office(config) as office:
         operation = office.operator(by, why).operation()
-        note(office.store, operation, key, reference=_reference(reference, "--reference"))
+        note(office.store, operation, key, reference=reference_of(reference, "--reference"))
     say("Recorded as given back.")
 
 
-@payments.command("register")
-def register(
-    order: Annotated[str, typer.Argument(metavar="ORDER", help="The order's number, e.g. R-17-20270331.")],
-    amount: Annotated[str, typer.Option("--amount", metavar="EUROS", help="What arrived, e.g. 12.08.")],
-    reference: Annotated[str, typer.Option("--reference", help="What the bank calls the payment.")],
+@payments.command("apply")
+def apply(
+    payment: Annotated[str, typer.Argument(metavar="PAYMENT", help="Its reference, as `refunds list` shows it.")],
+    order: Annotated[str, typer.Argument(metavar="ORDER", help="The number of an order of exactly that amount.")],
     config: Config = None,
+    json: Json = False,
     by: By = None,
     why: Why = None,
+    request_id: RequestId = None,
 ) -> None:
-    """Register a payment of a renewal order that did not come through the gateway, and renew the box."""
-    from lifecycle_jobs.accounts import register_payment
+    """Apply a payment that its own order could not take to another order, and renew that one's box."""
+    from lifecycle_jobs.accounts import apply_payment
 
-    cents, name = _cents(amount), _reference(reference, "--reference")
+    request_id = request_id_of(request_id)
     with open_office(config) as office:
-        operator = office.operator(by, why)
-        registered = register_payment(office.store, operator, order, amount_cents=cents, reference=name)
-    if registered.known:
+        operator, catalog = office.operator(by, why), office.settings.catalog()
+        paid = apply_payment(office.store, catalog, operator, payment, order, request_id=request_id)
+    show_paid(paid, request_id, json=json)
+
+
+def show_paid(paid: Paid, request_id: str, *, json: bool) -> None:
+    """What came of a payment; exit code 1 if it is unapplied."""
+    if json:
+        print_json({"request_id": request_id} | asdict(paid))
+    elif paid.known:
         say("This payment was registered before. Nothing was done.")
-    elif registered.effective:
-        say(f"Order {order} is paid, and the box is renewed.")
-    if not registered.effective:
-        complain(f"Order {order} could not take it: give it back (lifecycle-jobs refunds list).")
+    elif paid.applied:
+        say(f"Order {paid.order_number} is paid, and {paid.address} is renewed until {paid.expires_on}.")
+        if paid.renews_itself:
+            say("It renews itself.")
+        if paid.hint:
+            say(f"It does not renew itself. {paid.hint}")
+    if not paid.applied:
+        complain(
+            f"Order {paid.order_number} did not take it: {paid.unapplied_because}. The money is kept as an unapplied "
+            f"payment: give it back (lifecycle-jobs refunds list), or lifecycle-jobs payments apply {paid.reference} "
+            "ORDER."
+        )
         raise typer.Exit(1)
 
 
-def _reference(written: str, option: str) -> str:
+def reference_of(written: str, option: str) -> str:
     """What tells one payment from another: nothing is told by an empty one, or by blanks around it."""
     reference = written.strip()
     if not reference:
@@ -158,7 +178,8 @@ def _reference(written: str, option: str) -> str:
     return reference
 
 
-def _cents(written: str) -> int:
+def cents_of(written: str) -> int:
+    """An amount in euros, as typed."""
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,2})?", written) or not Decimal(written):
         message = f"{written!r} is not an amount in euros; write it as 12.08"
         raise typer.BadParameter(message)

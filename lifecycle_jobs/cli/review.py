@@ -51,7 +51,7 @@ def status(
         say(f"Messages: {counts(found.messages) or 'none'}.")
         show_listing("Parked, because it failed (lifecycle-jobs parked retry)", found.parked)
         show_listing("Unresolved charges (lifecycle-jobs reconcile)", found.unresolved_charges)
-        show_listing("Payments to be refunded (lifecycle-jobs refunds)", found.refunds_due)
+        show_listing("Unapplied payments (lifecycle-jobs refunds, or payments apply)", found.refunds_due)
         show_listing("Renewals that could not be tried", found.not_attempted)
         show_listing("Messages not sent", found.unsent_messages)
         if found.webhooks_waiting:

@@ -377,17 +377,23 @@ registered_payments = Table(
     "registered_payments",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("order_id", Id, ForeignKey("orders.id"), nullable=False, index=True),
+    Column("order_id", Id, ForeignKey("orders.id"), index=True, comment="none: there is no order of its number"),
+    Column("order_number", Key, comment="the order that it was said to be for"),
     Column("reference", Key, nullable=False, unique=True, comment="what the bank calls it; registered once"),
+    Column("paid_by", Text),
+    Column("paid_on", Date, comment="as the bank says"),
+    Column("unapplied_because", Text),
     Column("amount_cents", BigInteger, nullable=False),
     Column("registered_on", Date, nullable=False),
     Column("actor", Text, nullable=False),
     Column("why", Text),
-    Column("effective", Boolean, nullable=False, comment="false: the order could no longer take it, so refund it"),
+    Column("effective", Boolean, nullable=False, comment="false: no order took it: apply or refund it"),
     Column("refunded_on", Date),
     Column("refund_reference", Text),
     CheckConstraint("amount_cents > 0", name="amount_cents"),
     CheckConstraint("NOT (effective AND refunded_on IS NOT NULL)", name="effective_is_not_refunded"),
+    CheckConstraint("NOT effective OR order_id IS NOT NULL", name="effective_has_order"),
+    one_of("paid_by", "bank_transfer", "card", "paypal"),
 )
 Index(
     "uq_registered_payments_effective_of_order",
@@ -543,6 +549,30 @@ message_events = Table(
     Column("event_id", Id, ForeignKey("events.id"), primary_key=True),
     Column("message_id", Id, ForeignKey("messages.id"), nullable=False, index=True),
     Column("moot", Boolean, nullable=False, server_default="0"),
+)
+
+account_requests = Table(
+    "account_requests",
+    metadata,
+    Column("request_id", Key, primary_key=True, comment="chosen by whoever asks; done once"),
+    Column("operation", Text, nullable=False),
+    Column("arguments", Json, nullable=False),
+    Column("result", Json, comment="none: the gateway is being called for it"),
+    Column("requested_on", Date, nullable=False),
+    Column("requested_at", Moment, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("why", Text),
+)
+
+manual_orders = Table(
+    "manual_orders",
+    metadata,
+    Column("order_id", Id, ForeignKey("orders.id"), primary_key=True),
+    Column("pay_by", Text, nullable=False),
+    Column("plan", Key, comment="the box's plan once it is paid; none if it stays"),
+    Column("dropped_addons", Json, comment="the add-ons that end once it is paid"),
+    Column("cancelled_on", Date, comment="the notice that the holder had given then; the payment voids it"),
+    one_of("pay_by", "bank_transfer", "card", "paypal", "credit"),
 )
 
 runs = Table(

@@ -17,7 +17,8 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, in
 from lifecycle_jobs.db.dialect import among, joined, listed
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import customers, events, message_events, messages
-from lifecycle_jobs.mail.contents import MESSAGE_KINDS, urgency_of
+from lifecycle_jobs.mail.contents import MESSAGE_KINDS
+from lifecycle_jobs.mail.urgency import urgency_of
 
 _AT_A_TIME = 5_000
 

@@ -18,6 +18,7 @@ from datetime import date
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, get_args
 
+from lifecycle_jobs.mail.account_contents import ACCOUNT_LINE_TYPES, AccountLine, AccountMessageKind
 from lifecycle_jobs.mail.methods import EndingCard, PaymentMethodText
 
 Locale = Literal["it", "en"]
@@ -36,28 +37,11 @@ MessageKind = Literal[
     "box.suspended",
     "box.deletion_warning",
     "box.deleted",
+    AccountMessageKind,
 ]
 """Kinds of message: the kind of the event a message tells of, and the name of its template folder."""
 
 MESSAGE_KINDS: Final[tuple[MessageKind, ...]] = get_args(MessageKind)
-
-_URGENCY: Final[Mapping[str, int]] = MappingProxyType(
-    {
-        "box.deletion_warning": 0,
-        "box.deleted": 0,
-        "box.suspended": 1,
-        "charge.declined": 2,
-        "box.renewed": 4,
-        "addon.renewed": 4,
-    }
-)
-_ORDINARY: Final = 3
-
-
-def urgency_of(kind: str) -> int:
-    """How urgent a message is, 0 most: deletion, suspension, decline, alerts; receipts can wait for a day."""
-    return _URGENCY.get(kind, _ORDINARY)
-
 
 DisableReason = Literal["credit_short", "cancelled"]
 """Why an add-on was switched off: the balance did not cover it, or the holder gave it up."""
@@ -82,13 +66,17 @@ class Holder:
 
 @dataclass(frozen=True)
 class Sender:
-    """The provider who writes. ``legal_line`` is the company line of the footer; the phone may be empty."""
+    """The provider who writes. ``legal_line`` is the company line of the footer.
+
+    The phone and the bank account may be empty.
+    """
 
     name: str
     website: str
     support_email: str
     support_phone: str
     legal_line: str
+    bank_account: str
 
 
 @dataclass(frozen=True)
@@ -307,9 +295,10 @@ Line: TypeAlias = (
     | SuspendedLine
     | DeletionWarningLine
     | DeletedLine
+    | AccountLine
 )
 
-LINE_TYPES: Final[Mapping[MessageKind, type[Line]]] = MappingProxyType(
+LINE_TYPES: Final[Mapping[str, type[Line]]] = MappingProxyType(
     {
         "box.expiry_alert": ExpiryAlertLine,
         "box.renewal_notice": RenewalNoticeLine,
@@ -321,6 +310,7 @@ LINE_TYPES: Final[Mapping[MessageKind, type[Line]]] = MappingProxyType(
         "box.suspended": SuspendedLine,
         "box.deletion_warning": DeletionWarningLine,
         "box.deleted": DeletedLine,
+        **ACCOUNT_LINE_TYPES,
     }
 )
 """The type of line that each kind of message is made of."""

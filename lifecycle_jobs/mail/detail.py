@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -39,6 +39,10 @@ class Detail:
         """A whole number."""
         return self._read(key, int)
 
+    def optional_number(self, key: str) -> int | None:
+        """A whole number, or None where there is none."""
+        return None if self._values.get(key) is None else self.number(key)
+
     def cents(self, key: str) -> int:
         """An amount in whole euro cents."""
         return self._read(key, _as_cents)
@@ -50,6 +54,10 @@ class Detail:
     def optional_day(self, key: str) -> date | None:
         """A date, or None where there is none."""
         return None if self._values.get(key) is None else self.day(key)
+
+    def quantities(self, key: str) -> list[tuple[str, int]]:
+        """How much of what, by kind."""
+        return self._read(key, _as_quantities)
 
     def _read(self, key: str, read: Callable[[Any], _T]) -> _T:
         try:
@@ -76,3 +84,9 @@ def _as_cents(value: str) -> int:
     if cents != int(cents):
         raise ValueError
     return int(cents)
+
+
+def _as_quantities(value: Mapping[str, object]) -> list[tuple[str, int]]:
+    if not all(isinstance(number, int) for number in value.values()):
+        raise TypeError
+    return [(kind, int(str(number))) for kind, number in sorted(value.items())]

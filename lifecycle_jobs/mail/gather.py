@@ -18,9 +18,10 @@ from lifecycle_jobs.mail.contents import (
     MessageKind,
     Sender,
 )
+from lifecycle_jobs.mail.desk import Desk, page
 from lifecycle_jobs.mail.detail import Unreadable
 from lifecycle_jobs.mail.facts import Dossier, Event, Message, read_dossiers
-from lifecycle_jobs.mail.lines import Desk, line_for, page
+from lifecycle_jobs.mail.lines import line_for
 from lifecycle_jobs.mail.moot import is_moot
 from lifecycle_jobs.settings import Settings
 
@@ -61,6 +62,7 @@ class Office:
             support_email=settings.provider.support_email,
             support_phone=settings.provider.support_phone,
             legal_line=settings.provider.legal_line,
+            bank_account=settings.provider.bank_account,
         )
         self._links = settings.links
         deletion = settings.deletion
@@ -128,6 +130,6 @@ def _locale(message: Message) -> Locale:
 
 def _nearest_expiry_first(event: Event) -> tuple[date, str, int]:
     box = event.box
-    if box is None:
-        raise Unreadable(f"event {event.id} has no box")
+    if box is None:  # what was done to the customer's own things
+        return (event.term or event.occurred_on, "", event.id)
     return (event.term or box.expires_on, box.address_key, event.id)

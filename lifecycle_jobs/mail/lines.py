@@ -7,12 +7,10 @@ future brings is worked out anew, because days have passed and the box may have 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import lru_cache, partial
 from typing import Final, cast
-from urllib.parse import quote
 
+from lifecycle_jobs.mail.account_lines import ACCOUNT_LINES
 from lifecycle_jobs.mail.contents import (
     ADVICES,
     AddonDisabledLine,
@@ -26,17 +24,16 @@ from lifecycle_jobs.mail.contents import (
     DisableReason,
     ExpiryAlertLine,
     Line,
-    MessageKind,
     RenewalNoticeLine,
     RenewedLine,
     SuspendedLine,
 )
+from lifecycle_jobs.mail.desk import Desk, box_of, method_text, term_of
 from lifecycle_jobs.mail.detail import Detail, Unreadable
 from lifecycle_jobs.mail.facts import ActiveAddon, Addon, Box, Event, Method
-from lifecycle_jobs.mail.methods import EndingCard, MethodKind, PaymentMethodText
+from lifecycle_jobs.mail.methods import EndingCard
 from lifecycle_jobs.policy import (
     Catalog,
-    Plan,
     card_ended_before,
     deletion_date,
     on_hold,
@@ -49,47 +46,15 @@ from lifecycle_jobs.policy import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What every line of a delivery is written with. `on` is the day of delivery; days left count from it.
-
-    `renew_link` is `links.renew`. `days_after_warning` is how long a delivered warning must be old before a box is
-    deleted, and 0 where the provider does not ask for one (SPEC §3, delete).
-    """
-
-    on: date
-    catalog: Catalog
-    renew_link: str
-    days_after_warning: int
-
-    def plan(self, box: Box) -> Plan:
-        """The catalogue entry of a box."""
-        try:
-            return self.catalog.plans[box.plan]
-        except KeyError:
-            raise Unreadable(f"box {box.id} has the unknown plan {box.plan}") from None
-
-    def renew_url(self, box: Box) -> str:
-        """The page on which the holder renews this box."""
-        return page(self.renew_link, box.address)
-
-
-def page(link: str, address: str) -> str:
-    """A link of the settings with the address of a box filled in."""
-    return link.format(address=_quoted(address))
-
-
-_quoted = lru_cache(maxsize=8)(partial(quote, safe=""))  # a letter has several links with the same address
-
-
 def line_for(event: Event, credit_cents: int, desk: Desk) -> Line:
     """The line that tells of an event to a holder who has that much credit; raises Unreadable."""
-    make = _LINES.get(cast("MessageKind", event.kind))
+    tell = ACCOUNT_LINES.get(event.kind)
+    if tell is not None:
+        return tell(event, desk)
+    make = _LINES.get(event.kind)
     if make is None:
         raise Unreadable(f"event {event.id} is of the kind {event.kind}, for which there is no message")
-    if event.box is None:
-        raise Unreadable(f"event {event.id} has no box")
-    return make(event, event.box, credit_cents, desk)
+    return make(event, box_of(event), credit_cents, desk)
 
 
 def _expiry_alert(event: Event, box: Box, credit_cents: int, desk: Desk) -> Line:
@@ -127,7 +92,7 @@ def _renewal_notice(event: Event, box: Box, credit_cents: int, desk: Desk) -> Li
         years=box.renewal_years,
         gross_cents=gross,
         renews_until=renewed_until(box.expires_on, box.renewal_years),
-        method=_method_text(event.method.kind, event.method),
+        method=method_text(event.method.kind, event.method),
         addons=_to_pay(event, box, credit_cents, desk.catalog),
         ending_card=_ending_card(event.method, box, gross, desk),
     )
@@ -139,14 +104,14 @@ def _renewed(event: Event, box: Box, _credit_cents: int, desk: Desk) -> Line:
     return RenewedLine(
         address=box.address,
         plan_name=desk.plan(box).name,
-        old_expires_on=_term(event),
+        old_expires_on=term_of(event),
         new_expires_on=detail.day("new_expires_on"),
         years=detail.number("years"),
         order_number=detail.text("order_number"),
         net_cents=detail.cents("net"),
         vat_cents=detail.cents("vat"),
         gross_cents=detail.cents("gross"),
-        method=_method_text(kind, event.method) if kind else None,
+        method=method_text(kind, event.method) if kind else None,
         on_account=kind == "agreement",
         addons=event.renewed_addons,
     )
@@ -165,7 +130,7 @@ def _charge_declined(event: Event, box: Box, _credit_cents: int, desk: Desk) -> 
         hard=detail.flag("hard"),
         final=detail.flag("final"),
         next_attempt_on=detail.optional_day("next_attempt_on"),
-        method=_method_text(method, event.method),
+        method=method_text(method, event.method),
         order_number=detail.text("order_number"),
         suspends_on=suspends_on(box.expires_on),
         renew_url=desk.renew_url(box),
@@ -178,7 +143,7 @@ def _credit_short(event: Event, box: Box, _credit_cents: int, _desk: Desk) -> Li
         address=box.address,
         addon_kind=addon.kind,
         quantity=addon.quantity,
-        addon_expires_on=_term(event),
+        addon_expires_on=term_of(event),
         new_expires_on=detail.day("new_expires_on"),
         cost_cents=detail.cents("cost"),
         balance_cents=detail.cents("balance"),
@@ -207,7 +172,7 @@ def _addon_disabled(event: Event, box: Box, _credit_cents: int, _desk: Desk) -> 
         address=box.address,
         addon_kind=addon.kind,
         quantity=addon.quantity,
-        addon_expires_on=_term(event),
+        addon_expires_on=term_of(event),
         reason=cast("DisableReason", reason),
         cost_cents=detail.cents("cost") if short else 0,
         balance_cents=detail.cents("balance") if short else 0,
@@ -253,7 +218,7 @@ def _deleted(event: Event, box: Box, _credit_cents: int, desk: Desk) -> Line:
     )
 
 
-_LINES: Final[Mapping[MessageKind, Callable[[Event, Box, int, Desk], Line]]] = {
+_LINES: Final[Mapping[str, Callable[[Event, Box, int, Desk], Line]]] = {
     "box.expiry_alert": _expiry_alert,
     "box.renewal_notice": _renewal_notice,
     "box.renewed": _renewed,
@@ -295,13 +260,6 @@ def _addon_to_pay(addon: ActiveAddon, renewed: date, credit_cents: int, catalog:
     )
 
 
-def _method_text(kind: str, now: Method | None) -> PaymentMethodText:
-    """The method that was used; its card's brand and digits only while the box still has one of that kind."""
-    if now is None or now.kind != kind:
-        return PaymentMethodText(cast("MethodKind", kind))
-    return PaymentMethodText(cast("MethodKind", kind), now.brand, now.last4)
-
-
 def _ending_card(method: Method | None, box: Box, amount_cents: int, desk: Desk) -> EndingCard | None:
     """The card that auto-renew would charge, if it is no longer valid by then.
 
@@ -314,7 +272,7 @@ def _ending_card(method: Method | None, box: Box, amount_cents: int, desk: Desk)
     valid_until = card_ended_before(method.exp_month, method.exp_year, charge_on)
     if valid_until is None or on_hold(box.hold_until, box.hold_reason, charge_on):
         return None
-    return EndingCard(_method_text(method.kind, method), valid_until, charge_on)
+    return EndingCard(method_text(method.kind, method), valid_until, charge_on)
 
 
 def _advice(written: str | None, method: str) -> Advice:
@@ -323,12 +281,6 @@ def _advice(written: str | None, method: str) -> Advice:
         if advice == written:
             return advice
     return "credit" if method == "credit" else "bank"
-
-
-def _term(event: Event) -> date:
-    if event.term is None:
-        raise Unreadable(f"event {event.id} has no term")
-    return event.term
 
 
 def _addon(event: Event) -> Addon:

@@ -19,7 +19,7 @@ def is_moot(event: Event, on: date) -> bool:
             moot = not _still_expires(box, event.term, on)
         case Event(kind="box.renewal_notice", box=Box() as box):
             moot = not (_still_expires(box, event.term, on) and _renews_itself(box, event.method))
-        case Event(kind="charge.declined", box=Box() as box):
+        case Event(kind="charge.declined" | "order.placed", box=Box() as box):
             moot = box.status == "deleted" or box.expires_on != event.term
         case Event(kind="box.suspended", box=Box() as box):
             moot = not _still_unpaid(box, event.term)

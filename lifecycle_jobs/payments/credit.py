@@ -7,6 +7,8 @@ from datetime import date
 from sqlalchemy import Connection, insert, select, update
 
 from lifecycle_jobs.db.tables import credit_entries, customers
+from lifecycle_jobs.errors import Refused
+from lifecycle_jobs.history import euros
 
 
 def lock_balance(connection: Connection, customer_id: str) -> int:
@@ -18,6 +20,16 @@ def lock_balance(connection: Connection, customer_id: str) -> int:
         select(customers.c.credit_cents).where(customers.c.customer_id == customer_id).with_for_update(key_share=True)
     ).scalar_one()
     return balance
+
+
+def require_credit(connection: Connection, customer_id: str, cents: int) -> None:
+    """Lock the holder's balance; raises Refused with what is missing where it does not suffice."""
+    balance = lock_balance(connection, customer_id)
+    if balance < cents:
+        raise Refused(
+            f"The credit of {euros(balance)} does not suffice for {euros(cents)}: top up by {euros(cents - balance)} "
+            "at least."
+        )
 
 
 def debit(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -51,19 +51,35 @@ class Order:
 
 def quote_renewals(connection: Connection, catalog: Catalog, boxes: Sequence[Row[Any]]) -> dict[int, Quote]:
     """By box: renewal_years × (annual price + add-ons paid with the renewal), plus VAT once on the sum."""
-    extras: dict[int, list[Row[Any]]] = defaultdict(list)
-    for extra in connection.execute(
+    extras = extras_of(connection, [box.id for box in boxes])
+    return {
+        box.id: quote(catalog, box.plan, box.annual_price_cents, extras[box.id], box.renewal_years) for box in boxes
+    }
+
+
+def extras_of(connection: Connection, box_ids: Sequence[int]) -> dict[int, list[Line]]:
+    """By box: the add-ons that its renewal pays for."""
+    extras: dict[int, list[Line]] = defaultdict(list)
+    for addon in connection.execute(
         select(addons)
         .where(
-            among(addons.c.box_id, [box.id for box in boxes]),
+            among(addons.c.box_id, box_ids),
             addons.c.paid_from == "renewal",
             addons.c.status == "active",
             addons.c.cancelled_on.is_(None),
         )
         .order_by(addons.c.addon_id)
     ):
-        extras[extra.box_id].append(extra)
-    return {box.id: _quote(catalog, box, extras[box.id]) for box in boxes}
+        extras[addon.box_id].append(Line(addon.kind, addon.addon_id, addon.quantity, addon.unit_price_cents))
+    return extras
+
+
+def quote(catalog: Catalog, plan: str, annual_price_cents: int | None, extras: Sequence[Line], years: int) -> Quote:
+    """What so many years cost, at the plan's price where there is no other."""
+    yearly = catalog.plans[plan].annual_price_cents if annual_price_cents is None else annual_price_cents
+    extras_yearly = sum(extra.quantity * extra.unit_price_cents for extra in extras)
+    net = renewal_net(yearly, extras_yearly, years)
+    return Quote(years, (Line(plan, None, 1, yearly), *extras), net, catalog.gross(net))
 
 
 def orders_of_terms(
@@ -76,7 +92,7 @@ def orders_of_terms(
     boxes locked.
     """
     quotes = quote_renewals(connection, catalog, boxes)
-    open_orders, earlier = _renewal_orders(connection, boxes)
+    open_orders = open_orders_of(connection, boxes)
     said = _lines(connection, [order.id for order in open_orders.values()])
     found = {
         box.id: order_of(open_orders[box.id])
@@ -87,33 +103,19 @@ def orders_of_terms(
     if outdated:
         connection.execute(update(orders).where(among(orders.c.id, outdated)).values(status="cancelled"))
     missing = [box for box in boxes if box.id not in found]
-    return found | _place(connection, missing, quotes, earlier, on)
+    return found | place(connection, missing, quotes, on=on)
 
 
-def _quote(catalog: Catalog, box: Row[Any], extras: Sequence[Row[Any]]) -> Quote:
-    yearly = catalog.plans[box.plan].annual_price_cents if box.annual_price_cents is None else box.annual_price_cents
-    lines = (
-        Line(box.plan, None, 1, yearly),
-        *(Line(extra.kind, extra.addon_id, extra.quantity, extra.unit_price_cents) for extra in extras),
-    )
-    extras_yearly = sum(extra.quantity * extra.unit_price_cents for extra in extras)
-    net = renewal_net(yearly, extras_yearly, box.renewal_years)
-    return Quote(box.renewal_years, lines, net, catalog.gross(net))
+def open_orders_of(connection: Connection, boxes: Sequence[Row[Any]]) -> dict[int, Row[Any]]:
+    """By box: the order of its term that waits for its payment, if there is one."""
+    return {order.box_id: order for order in _of_terms(connection, boxes) if order.status == "awaiting_payment"}
 
 
-def _renewal_orders(connection: Connection, boxes: Sequence[Row[Any]]) -> tuple[dict[int, Row[Any]], dict[int, int]]:
-    """The open order of each box's term, and how many the term has had in all."""
+def _of_terms(connection: Connection, boxes: Sequence[Row[Any]]) -> list[Row[Any]]:
+    """Every renewal order that the boxes' terms have had."""
     terms = {box.id: box.expires_on for box in boxes}
-    awaiting: dict[int, Row[Any]] = {}
-    earlier: dict[int, int] = defaultdict(int)
-    for order in connection.execute(
-        select(orders).where(among(orders.c.box_id, list(terms)), orders.c.kind == "renewal")
-    ):
-        if order.term_expires_on == terms[order.box_id]:
-            earlier[order.box_id] += 1
-            if order.status == "awaiting_payment":
-                awaiting[order.box_id] = order
-    return awaiting, earlier
+    found = connection.execute(select(orders).where(among(orders.c.box_id, list(terms)), orders.c.kind == "renewal"))
+    return [order for order in found if order.term_expires_on == terms[order.box_id]]
 
 
 def _lines(connection: Connection, order_ids: Sequence[int]) -> dict[int, list[Line]]:
@@ -176,20 +178,18 @@ def _says(order: Row[Any], lines: Sequence[Line], quote: Quote, box: Row[Any]) -
     )
 
 
-def _place(
-    connection: Connection,
-    boxes: Sequence[Row[Any]],
-    quotes: Mapping[int, Quote],
-    earlier: Mapping[int, int],
-    on: date,
+def place(
+    connection: Connection, boxes: Sequence[Row[Any]], quotes: Mapping[int, Quote], *, on: date
 ) -> dict[int, Order]:
+    """By box: its new order, which waits for its payment. Call it with the boxes locked and without an open order."""
     if not boxes:
         return {}
+    earlier = Counter(order.box_id for order in _of_terms(connection, boxes))
     rows = connection.execute(
         insert(orders).returning(*orders.c),
         [
             {
-                "order_number": _number(box, earlier.get(box.id, 0)),
+                "order_number": _number(box, earlier[box.id]),
                 "kind": "renewal",
                 "customer_id": box.customer_id,
                 "box_id": box.id,

@@ -1,7 +1,8 @@
-"""Money that was taken and could not be used: listed until it is given back, once.
+"""Money that was taken and could not be used: listed until it is given back, or applied otherwise, once.
 
 It comes about when two payments meet: the holder pays by hand while a charge is in flight, or an answer is found after
-the box has changed. One of them is effective; this is the other.
+the box has changed. One of them is effective; this is the other. And a payment registered by hand may be of another
+amount than its order, or for none that is there (`accounts.pay`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, literal, null, select, union_all, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal, null, select, union_all, update
 
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes, charges, orders, registered_payments
@@ -33,7 +34,7 @@ class NotRefunded:
 
 
 def due() -> Select[Any]:
-    """Every payment that is to be refunded: its key, which kind, box, order, amount and since when."""
+    """Every unapplied payment: its key, which kind, box, order, amount, since when, and why it is unapplied."""
     charged = (
         select(
             charges.c.idempotency_key.label("key"),
@@ -43,6 +44,7 @@ def due() -> Select[Any]:
             orders.c.order_number,
             charges.c.amount_cents,
             charges.c.settled_on.label("since"),
+            literal("it came when its box could not take it any more").label("because"),
         )
         .join(boxes, boxes.c.id == charges.c.box_id)
         .join(orders, orders.c.id == charges.c.order_id)
@@ -54,12 +56,13 @@ def due() -> Select[Any]:
             literal("registered"),
             null(),
             boxes.c.address,
-            orders.c.order_number,
+            func.coalesce(registered_payments.c.order_number, orders.c.order_number),
             registered_payments.c.amount_cents,
             registered_payments.c.registered_on,
+            registered_payments.c.unapplied_because,
         )
-        .join(orders, orders.c.id == registered_payments.c.order_id)
-        .join(boxes, boxes.c.id == orders.c.box_id)
+        .outerjoin(orders, orders.c.id == registered_payments.c.order_id)
+        .outerjoin(boxes, boxes.c.id == orders.c.box_id)
         .where(registered_due)
     )
     either = union_all(charged, registered).subquery()
@@ -96,7 +99,7 @@ def note(store: Store, origin: Origin, key: str, *, reference: str) -> None:
         table = charges if kind == "charge" else registered_payments
         payment = connection.execute(
             select(table.c.amount_cents, orders)
-            .join(orders, orders.c.id == table.c.order_id)
+            .outerjoin(orders, orders.c.id == table.c.order_id)
             .where((charges.c.idempotency_key if kind == "charge" else registered_payments.c.reference) == key)
         ).one()
         record(

@@ -20,11 +20,15 @@ from lifecycle_jobs.policy import UNPAID, renewed_until
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A renewal order that is paid, or goes on account. `method` is the kind of payment, none for one by hand."""
+    """A renewal order that is paid, or goes on account.
+
+    `method` is the kind of payment, none for a bank transfer. `paid_on` is when it was paid, if that was not today.
+    """
 
     order: Order
     status: Literal["paid", "on_account"]
     method: str | None
+    paid_on: date | None = None
 
 
 def apply_renewals(connection: Connection, origin: Origin, settled: Sequence[Settled]) -> set[int]:
@@ -58,17 +62,18 @@ def apply_renewals(connection: Connection, origin: Origin, settled: Sequence[Set
 
 
 def _close(connection: Connection, origin: Origin, going: Sequence[Settled]) -> None:
-    for status in ("paid", "on_account"):
-        ids = [each.order.id for each in going if each.status == status]
-        if ids:
-            paid_on = origin.occurred_on if status == "paid" else None
-            _expect(
-                connection,
-                update(orders)
-                .where(among(orders.c.id, ids), orders.c.status == "awaiting_payment")
-                .values(status=status, paid_on=paid_on),
-                len(ids),
-            )
+    alike: dict[tuple[str, date | None], list[int]] = defaultdict(list)
+    for each in going:
+        paid_on = each.paid_on or origin.occurred_on
+        alike[each.status, paid_on if each.status == "paid" else None].append(each.order.id)
+    for (status, paid_on_or_none), ids in alike.items():
+        _expect(
+            connection,
+            update(orders)
+            .where(among(orders.c.id, ids), orders.c.status == "awaiting_payment")
+            .values(status=status, paid_on=paid_on_or_none),
+            len(ids),
+        )
 
 
 def _move(connection: Connection, origin: Origin, going: Sequence[Settled]) -> dict[int, list[str]]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from lifecycle_jobs.mail.contents import LOCALES, Locale, Sender
 from lifecycle_jobs.mail.render import Problem, Rendered, Renderer
-from lifecycle_jobs.mail.samples import SENDER
+from lifecycle_jobs.mail.sample_letters import SENDER
 from lifecycle_jobs.mail.template_files import TemplateFiles
 from lifecycle_jobs.report.contents import DailyReport
 from lifecycle_jobs.report.samples import SAMPLES
@@ -31,6 +31,7 @@ class ReportPages:
             support_email=provider.support_email,
             support_phone=provider.support_phone,
             legal_line=provider.legal_line,
+            bank_account=provider.bank_account,
         )
 
     def render(self, report: DailyReport, locale: Locale) -> Rendered:

@@ -75,7 +75,7 @@ def unused(lifecycle: Type, store: Store, unresolved: str) -> str:
 
 
 def register(lifecycle: Type, order: str = ORDER, amount: str = "12.08", reference: str = "CRO-1") -> Typed:
-    return lifecycle("payments", "register", order, "--amount", amount, "--reference", reference, "--by", "anna")
+    return lifecycle("order", "pay", order, "--amount", amount, "--reference", reference, "--by", "anna")
 
 
 class TestReconcile:
@@ -183,7 +183,7 @@ class TestRefunds:
     def test_what_is_to_be_given_back_is_listed(self, lifecycle: Type, unused: str) -> None:
         shown = lifecycle("refunds", "list")
         assert shown.code == 0
-        assert "To be refunded" in shown.out
+        assert "Unapplied" in shown.out
 
         (row,) = json.loads(lifecycle("refunds", "list", "--json").out)
         assert (row["key"], row["kind"], row["order_number"], row["amount_cents"]) == (unused, "charge", ORDER, 1208)
@@ -241,11 +241,14 @@ class TestRefunds:
         assert (shown.code, "--reference is empty" in shown.err) == (2, True)
 
 
-class TestPaymentsRegister:
+class TestOrderPay:
     def test_a_payment_renews_the_box(self, lifecycle: Type, store: Store, declined: str) -> None:
         shown = register(lifecycle, declined)
 
-        assert (shown.code, shown.out) == (0, f"Order {declined} is paid, and the box is renewed.\n")
+        assert (shown.code, shown.out) == (
+            0,
+            f"Order {declined} is paid, and a@pec.example.it is renewed until 2028-03-31.\nIt renews itself.\n",
+        )
         assert expires_on(store, 1) == NEXT_E
         assert [row["actor"] for row in look(store, tables.registered_payments)] == ["anna"]
 
@@ -272,24 +275,68 @@ class TestPaymentsRegister:
         shown = register(lifecycle, declined, reference="CRO-2")
         again = register(lifecycle, declined, reference="CRO-2")
 
-        sentence = f"Order {declined} could not take it: give it back (lifecycle-jobs refunds list).\n"
+        sentence = (
+            f"Order {declined} did not take it: it is paid already. The money is kept as an unapplied payment: give it "
+            "back (lifecycle-jobs refunds list), or lifecycle-jobs payments apply CRO-2 ORDER.\n"
+        )
         assert (shown.code, shown.out, shown.err) == (1, "", sentence)
         assert (again.code, again.err) == (1, sentence)
+        assert again.out == "This payment was registered before. Nothing was done.\n"
         (row,) = json.loads(lifecycle("refunds", "list", "--json").out)
         assert (row["key"], row["kind"]) == ("CRO-2", "registered")
 
     @pytest.mark.parametrize(
         ("order", "amount", "sentence"),
-        [(ORDER, "12.09", f"Order {ORDER} is for 12.08, not 12.09.\n"), ("R-0", "12.08", "There is no order R-0.\n")],
+        [(ORDER, "12.09", "it is for 12.08, not 12.09"), ("R-0", "12.08", "there is no order R-0")],
     )
     @pytest.mark.usefixtures("declined")
-    def test_what_cannot_be_the_payment_of_the_order_is_refused(
+    def test_what_cannot_be_the_payment_of_the_order_is_kept_and_shown(
         self, lifecycle: Type, store: Store, order: str, amount: str, sentence: str
     ) -> None:
         shown = register(lifecycle, order, amount)
 
-        assert (shown.code, shown.out, shown.err) == (2, "", sentence)
+        assert (shown.code, f"Order {order} did not take it: {sentence}." in shown.err) == (1, True)
         assert expires_on(store, 1) == E
+        (row,) = json.loads(lifecycle("status", "--json").out)["refunds_due"]["rows"]
+        assert (row["key"], row["order_number"], row["because"]) == ("CRO-1", order, sentence)
+
+    def test_a_payment_is_applied_to_the_order_that_was_meant(
+        self, lifecycle: Type, store: Store, declined: str
+    ) -> None:
+        register(lifecycle, "R-0")
+
+        shown = lifecycle("payments", "apply", "CRO-1", declined, "--by", "anna")
+
+        assert (shown.code, expires_on(store, 1)) == (0, NEXT_E)
+        assert f"Order {declined} is paid" in shown.out
+        again = lifecycle("payments", "apply", "CRO-1", declined)
+        assert (again.code, again.err) == (2, f"There is no unapplied payment CRO-1. {SEE_REFUNDS}\n")
+
+    @pytest.mark.parametrize(
+        ("options", "sentence"),
+        [
+            (("--amount", "12.08"), "Say what arrived, and what the bank calls it: --amount EUROS --reference TEXT."),
+            (
+                ("--paid-by", "credit", "--amount", "12.08"),
+                "Credit pays what the order costs: leave out --amount and --reference.",
+            ),
+            (("--paid-by", "credit"), "The credit of 0.00 does not suffice for 12.08: top up by 12.08 at least."),
+        ],
+    )
+    def test_half_a_payment_is_refused(
+        self, lifecycle: Type, declined: str, options: tuple[str, ...], sentence: str
+    ) -> None:
+        shown = lifecycle("order", "pay", declined, *options)
+
+        assert (shown.code, shown.err) == (2, sentence + "\n")
+
+    def test_as_json(self, lifecycle: Type, declined: str) -> None:
+        typed = ("order", "pay", declined, "--amount", "12.08", "--reference", "C", "--paid-on", "2026-11-01")
+
+        shown = json.loads(lifecycle(*typed, "--request-id", "r-1", "--json").out)
+
+        assert (shown["request_id"], shown["applied"], shown["expires_on"]) == ("r-1", True, "2028-03-31")
+        assert json.loads(lifecycle(*typed, "--request-id", "r-1", "--json").out) == shown
 
     @pytest.mark.parametrize(
         "amount", ["twelve", "12,08", "12.080", "0", "0.00", "1e3", "1e99", "NaN", "Infinity", "1_2.08", "", "١٢.08"]
@@ -307,7 +354,7 @@ class TestPaymentsRegister:
     def test_amounts_are_euros_with_up_to_two_decimals(self, lifecycle: Type, amount: str) -> None:
         shown = register(lifecycle, "R-0", amount)
 
-        assert (shown.code, shown.err) == (2, "There is no order R-0.\n")
+        assert (shown.code, "there is no order R-0" in shown.err) == (1, True)
 
     def test_a_payment_without_a_reference_is_refused(self, lifecycle: Type, declined: str) -> None:
         shown = register(lifecycle, declined, reference="  ")

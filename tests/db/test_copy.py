@@ -153,6 +153,8 @@ def fill(store: Store) -> None:
         )
         factories.charge(connection, "k1", order_id=order, box_id=box_id, attempted_at=MOMENT, called=False)
         factories.registered_payment(connection, "CRO-1", order_id=order)
+        _row(connection, tables.manual_orders, order_id=order, pay_by="card")
+        _row(connection, tables.account_requests, result={"é": "1"})
         detail = {"a": [1, 2.5, None, True], "città": "Forlì"}
         event = factories.event(connection, "box.renewed", occurred_on=DAY, box_id=box_id, detail=detail)
         factories.message(connection, "m1", event, created_on=DAY, status="sent")

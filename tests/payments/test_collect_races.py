@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select
 
-from lifecycle_jobs.accounts import register_payment
+from lifecycle_jobs.accounts import Payment, pay_order
 from lifecycle_jobs.db import tables
 from lifecycle_jobs.db.session import Store, open_store
 from lifecycle_jobs.errors import StopRequested
@@ -137,7 +137,8 @@ def renewing(office: Office, *names: str, **box: Any) -> list[int]:
 
 def pay_by_hand(store: Store, request: ChargeRequest) -> None:
     clerk = Operator("anna", None, FIRST_SLOT)
-    register_payment(store, clerk, request.order_number, amount_cents=request.amount_cents, reference="CRO-1")
+    payment = Payment(request.amount_cents, "CRO-1", clerk.on)
+    pay_order(store, factories.CATALOG, clerk, request.order_number, payment, request_id="paid")
 
 
 def renewals(office: Office) -> int:

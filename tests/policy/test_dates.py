@@ -239,4 +239,33 @@ def test_a_declined_charge_is_tried_again_today_if_a_later_slot_has_come_since(
     ],
 )
 def test_months_are_counted_back_to_the_same_day_or_the_months_last(on: date, months: int, before: date) -> None:
-    assert policy.months_before(on, months) == before
+    assert policy.months_later(on, -months) == before
+
+
+@pytest.mark.parametrize(
+    ("expires_on", "on", "years"),
+    [
+        (date(2027, 3, 31), date(2027, 3, 1), 1),
+        (date(2027, 3, 31), date(2028, 3, 31), 1),
+        (date(2027, 3, 31), date(2028, 4, 1), 2),
+        (date(2027, 3, 31), date(2029, 1, 1), 2),
+        (date(2028, 2, 29), date(2029, 2, 28), 1),
+        (date(2028, 2, 29), date(2029, 3, 1), 2),
+    ],
+)
+def test_the_fewest_years_that_reach_a_day_count_from_e(expires_on: date, on: date, years: int) -> None:
+    assert policy.years_to_reach(expires_on, on) == years
+
+
+@pytest.mark.parametrize(
+    ("day", "months", "later"),
+    [
+        (date(2027, 3, 16), 3, date(2027, 6, 16)),
+        (date(2026, 11, 30), 3, date(2027, 2, 28)),
+        (date(2027, 11, 30), 3, date(2028, 2, 29)),
+        (date(2027, 12, 31), 12, date(2028, 12, 31)),
+        (date(2027, 10, 31), 2, date(2027, 12, 31)),
+    ],
+)
+def test_months_are_those_of_the_calendar_and_end_with_their_last_day(day: date, months: int, later: date) -> None:
+    assert policy.months_later(day, months) == later
