@@ -12,25 +12,45 @@ ids, as the jobs do, so that the two never act on the same box at once. It is do
 
 from __future__ import annotations
 
+from lifecycle_jobs.accounts.auto_renewal import AutoRenewal, switch_auto_renew_off, switch_auto_renew_on
 from lifecycle_jobs.accounts.cancel_order import CancelledOrder, cancel_order
+from lifecycle_jobs.accounts.methods import (
+    NewMethod,
+    RegisteredMethod,
+    RemovedMethod,
+    ReplacedMethod,
+    register_method,
+    remove_method,
+    replace_method,
+)
 from lifecycle_jobs.accounts.pay import Paid, PaidBy, Payment, apply_payment, pay_from_credit, pay_order
 from lifecycle_jobs.accounts.renew import Expiring, PayBy, Placed, PlacedOrder, Wanted, place_renewals
 from lifecycle_jobs.accounts.resolve import resolve_charge
 
 __all__ = [
+    "AutoRenewal",
     "CancelledOrder",
     "Expiring",
+    "NewMethod",
     "Paid",
     "PaidBy",
     "PayBy",
     "Payment",
     "Placed",
     "PlacedOrder",
+    "RegisteredMethod",
+    "RemovedMethod",
+    "ReplacedMethod",
     "Wanted",
     "apply_payment",
     "cancel_order",
     "pay_from_credit",
     "pay_order",
     "place_renewals",
+    "register_method",
+    "remove_method",
+    "replace_method",
     "resolve_charge",
+    "switch_auto_renew_off",
+    "switch_auto_renew_on",
 ]

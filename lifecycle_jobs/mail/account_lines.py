@@ -9,6 +9,7 @@ from lifecycle_jobs.mail.account_contents import AccountLine, ExtraSpace, OrderC
 from lifecycle_jobs.mail.desk import Desk, box_of, term_of
 from lifecycle_jobs.mail.detail import Detail
 from lifecycle_jobs.mail.facts import Event
+from lifecycle_jobs.mail.method_lines import METHOD_LINES
 
 
 def _order_placed(event: Event, desk: Desk) -> AccountLine:
@@ -45,5 +46,6 @@ def _order_cancelled(event: Event, desk: Desk) -> AccountLine:
 ACCOUNT_LINES: Final[Mapping[str, Callable[[Event, Desk], AccountLine]]] = {
     "order.placed": _order_placed,
     "order.cancelled": _order_cancelled,
+    **METHOD_LINES,
 }
 """By kind of message. A line about no box at all is possible: what it tells of is the customer's."""
