@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from lifecycle_jobs.accounts.auto_renewal import AutoRenewal, switch_auto_renew_off, switch_auto_renew_on
 from lifecycle_jobs.accounts.cancel_order import CancelledOrder, cancel_order
+from lifecycle_jobs.accounts.customers import Sheet, find_customer
 from lifecycle_jobs.accounts.methods import (
     NewMethod,
     RegisteredMethod,
@@ -24,6 +25,7 @@ from lifecycle_jobs.accounts.methods import (
     replace_method,
 )
 from lifecycle_jobs.accounts.pay import Paid, PaidBy, Payment, apply_payment, pay_from_credit, pay_order
+from lifecycle_jobs.accounts.plan_change import WantedSpace
 from lifecycle_jobs.accounts.renew import Expiring, PayBy, Placed, PlacedOrder, Wanted, place_renewals
 from lifecycle_jobs.accounts.resolve import resolve_charge
 
@@ -41,9 +43,12 @@ __all__ = [
     "RegisteredMethod",
     "RemovedMethod",
     "ReplacedMethod",
+    "Sheet",
     "Wanted",
+    "WantedSpace",
     "apply_payment",
     "cancel_order",
+    "find_customer",
     "pay_from_credit",
     "pay_order",
     "place_renewals",

@@ -14,7 +14,19 @@ from typing import Annotated
 import typer
 
 from lifecycle_jobs import __version__
-from lifecycle_jobs.cli import data, days, emergency, mail, messages, methods, orders, payments, review, webhooks
+from lifecycle_jobs.cli import (
+    customers,
+    data,
+    days,
+    emergency,
+    mail,
+    messages,
+    methods,
+    orders,
+    payments,
+    review,
+    webhooks,
+)
 from lifecycle_jobs.cli.audit import audit
 from lifecycle_jobs.cli.config import config as configuration
 from lifecycle_jobs.cli.daemon import daemon
@@ -59,6 +71,7 @@ app.add_typer(data.db, name="db")
 app.add_typer(mail.templates, name="templates")
 app.add_typer(messages.mail, name="mail")
 app.add_typer(messages.messages, name="messages")
+app.add_typer(customers.customer, name="customer")
 app.add_typer(orders.order, name="order")
 app.add_typer(methods.method, name="method")
 app.add_typer(methods.autorenew, name="autorenew")
