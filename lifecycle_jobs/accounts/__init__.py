@@ -12,6 +12,7 @@ ids, as the jobs do, so that the two never act on the same box at once. It is do
 
 from __future__ import annotations
 
+from lifecycle_jobs.accounts.addon_cancellation import CancelledAddon, cancel_addon
 from lifecycle_jobs.accounts.addon_orders import OrderedAddon, order_addon
 from lifecycle_jobs.accounts.addons import (
     AddonQuote,
@@ -21,9 +22,9 @@ from lifecycle_jobs.accounts.addons import (
     quote_addon,
 )
 from lifecycle_jobs.accounts.auto_renewal import AutoRenewal, switch_auto_renew_off, switch_auto_renew_on
-from lifecycle_jobs.accounts.cancel_addon import CancelledAddon, cancel_addon
-from lifecycle_jobs.accounts.cancel_order import CancelledOrder, cancel_order
+from lifecycle_jobs.accounts.cancellation import CancelledOrder, cancel_order
 from lifecycle_jobs.accounts.card_top_up import CardTopUp, top_up_by_card
+from lifecycle_jobs.accounts.credit_payment import pay_from_credit
 from lifecycle_jobs.accounts.customers import Sheet, find_customer
 from lifecycle_jobs.accounts.methods import (
     NewMethod,
@@ -34,7 +35,7 @@ from lifecycle_jobs.accounts.methods import (
     remove_method,
     replace_method,
 )
-from lifecycle_jobs.accounts.pay import Paid, PaidBy, Payment, apply_payment, pay_from_credit, pay_order
+from lifecycle_jobs.accounts.pay import Paid, PaidBy, Payment, apply_payment, pay_order
 from lifecycle_jobs.accounts.plan_change import WantedSpace
 from lifecycle_jobs.accounts.renew import Expiring, PayBy, Placed, PlacedOrder, Wanted, place_renewals
 from lifecycle_jobs.accounts.resolve import resolve_charge

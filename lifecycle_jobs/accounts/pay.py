@@ -1,4 +1,4 @@
-"""Paying an order outside a run: money that arrived by another way than the gateway, or the holder's own credit.
+"""Registering money that arrived by another way than the gateway, and paying an order with it.
 
 Money that arrived is never refused: what its order cannot take is kept as an unapplied payment, until it is applied to
 another order or given back (`payments.refunds`). Registered under one reference it is there once.
@@ -19,11 +19,10 @@ from lifecycle_jobs.accounts.next_charge import charge_terms
 from lifecycle_jobs.accounts.requests import Request, once
 from lifecycle_jobs.accounts.settling import lock_order, settle, why_not_payable
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import boxes, manual_orders, orders, payment_methods, registered_payments
+from lifecycle_jobs.db.tables import boxes, orders, payment_methods, registered_payments
 from lifecycle_jobs.errors import Refused
 from lifecycle_jobs.history import Origin, euros, record
 from lifecycle_jobs.operators import Operator
-from lifecycle_jobs.payments.credit import debit, require_credit
 from lifecycle_jobs.payments.refunds import registered_due
 from lifecycle_jobs.policy import Catalog
 
@@ -70,7 +69,7 @@ class Paid:
     addon_id: str | None = None
 
 
-_RESULTS = TypeAdapter(Paid)
+PAYMENT_RESULTS = TypeAdapter(Paid)
 
 
 def pay_order(
@@ -84,7 +83,7 @@ def pay_order(
     holder's or not of the kind that was paid by.
     """
     arguments = {"order_number": order_number} | asdict(payment) | {"paid_on": payment.paid_on.isoformat()}
-    request = Request(request_id, "order.pay", arguments, _RESULTS)
+    request = Request(request_id, "order.pay", arguments, PAYMENT_RESULTS)
     try:
         return once(
             store,
@@ -102,17 +101,6 @@ def pay_order(
         ) from error
 
 
-def pay_from_credit(store: Store, catalog: Catalog, operator: Operator, order_number: str, *, request_id: str) -> Paid:
-    """Pay a renewal order from its holder's prepaid credit, and renew the box.
-
-    Raises Refused for an order that cannot be paid, or where the credit does not suffice, with what is missing.
-    """
-    request = Request(request_id, "order.pay", {"order_number": order_number, "paid_by": "credit"}, _RESULTS)
-    return once(
-        store, operator, request, lambda connection, origin: _pay_from_credit(connection, origin, catalog, order_number)
-    )
-
-
 def apply_payment(
     store: Store, catalog: Catalog, operator: Operator, reference: str, order_number: str, *, request_id: str
 ) -> Paid:
@@ -121,34 +109,13 @@ def apply_payment(
     Raises Refused if there is no such payment, or the order cannot take it either.
     """
     arguments = {"order_number": order_number, "reference": reference}
-    request = Request(request_id, "payment.apply", arguments, _RESULTS)
+    request = Request(request_id, "payment.apply", arguments, PAYMENT_RESULTS)
     return once(
         store,
         operator,
         request,
         lambda connection, origin: _apply(connection, origin, catalog, reference, order_number),
     )
-
-
-def take_credit(connection: Connection, origin: Origin, catalog: Catalog, order: Row[Any]) -> None:
-    """Pay a payable order that is locked from credit; raises Refused where that does not suffice."""
-    require_credit(connection, order.customer_id, order.gross_cents)
-    debit(
-        connection,
-        order.customer_id,
-        order.gross_cents,
-        on=origin.occurred_on,
-        reason="renewal",
-        order_number=order.order_number,
-    )
-    if (
-        connection.execute(
-            update(manual_orders).where(manual_orders.c.order_id == order.id).values(pay_by="credit")
-        ).rowcount
-        == 0
-    ):
-        connection.execute(insert(manual_orders).values(order_id=order.id, pay_by="credit"))
-    settle(connection, origin, catalog, order, method="credit", paid_on=origin.occurred_on)
 
 
 def _register(connection: Connection, origin: Origin, catalog: Catalog, order_number: str, payment: Payment) -> Paid:
@@ -217,12 +184,13 @@ def _take(
         settle(connection, origin, catalog, order, method=method, paid_on=payment.paid_on)
     if paid_by != "bank_transfer" and payment.auto_renew:
         hint = _renew_itself(connection, origin, catalog, order, paid_by, payment.payment_method_id)
-    return _paid(connection, order, payment.reference, hint, addon_id)
+    return paid_of(connection, order, payment.reference, hint, addon_id)
 
 
-def _paid(
+def paid_of(
     connection: Connection, order: Row[Any], reference: str, hint: str | None = None, addon_id: str | None = None
 ) -> Paid:
+    """What is answered of an order that was paid just now."""
     box = connection.execute(select(boxes).where(boxes.c.id == order.box_id)).one()
     return Paid(
         order.order_number,
@@ -281,22 +249,6 @@ def _method(connection: Connection, order: Row[Any], kind: str, method_id: str |
     if method_id is None and order.of_box_payment_method_id in of_kind:
         return str(order.of_box_payment_method_id)
     return method_id or (of_kind[0] if len(of_kind) == 1 else None)
-
-
-def _pay_from_credit(connection: Connection, origin: Origin, catalog: Catalog, order_number: str) -> Paid:
-    order = lock_order(connection, order_number)
-    if order is None:
-        raise Refused(f"There is no order {order_number}.")
-    if order.kind == ADDON:
-        raise Refused(
-            f"Order {order_number} is for extra space. To pay that from credit, cancel the order and buy it "
-            "(lifecycle-jobs addon buy)."
-        )
-    because = why_not_payable(order)
-    if because is not None:
-        raise Refused(f"Order {order_number} cannot be paid: {because}.")
-    take_credit(connection, origin, catalog, order)
-    return _paid(connection, order, order_number)
 
 
 def _apply(connection: Connection, origin: Origin, catalog: Catalog, reference: str, order_number: str) -> Paid:

@@ -446,8 +446,9 @@ def test_a_plan_that_does_not_renew_itself_does_not_begin_to(office: Office) -> 
 # Paid from credit
 
 
-def pay_by_credit(office: Office, order: str) -> Paid:
-    return pay_from_credit(office.store, factories.CATALOG, Operator("anna", None, ON), order, request_id="r-1")
+def pay_by_credit(office: Office, order: str, customer_id: str | None = None) -> Paid:
+    clerk = Operator("anna", None, ON)
+    return pay_from_credit(office.store, factories.CATALOG, clerk, order, request_id="r-1", customer_id=customer_id)
 
 
 def test_credit_pays_an_open_order(office: Office, declined_box: int) -> None:
@@ -506,6 +507,12 @@ def test_credit_does_not_pay_what_is_not_open(office: Office, order: str, senten
         pay_by_credit(office, order)
 
     assert str(refusal.value) == sentence
+
+
+@pytest.mark.usefixtures("declined_box")
+def test_a_holder_does_not_pay_the_orders_of_others(office: Office) -> None:
+    with pytest.raises(Refused, match=r"There is no order R-1\."):
+        pay_by_credit(office, "R-1", "c2")
 
 
 # Applied to another order
