@@ -12,31 +12,78 @@ ids, as the jobs do, so that the two never act on the same box at once. It is do
 
 from __future__ import annotations
 
+from lifecycle_jobs.accounts.addon_cancellation import CancelledAddon, cancel_addon
+from lifecycle_jobs.accounts.addon_orders import OrderedAddon, order_addon
+from lifecycle_jobs.accounts.addons import (
+    AddonQuote,
+    BoughtAddon,
+    Extra,
+    buy_addon,
+    quote_addon,
+)
+from lifecycle_jobs.accounts.auto_renewal import AutoRenewal, switch_auto_renew_off, switch_auto_renew_on
 from lifecycle_jobs.accounts.cancellation import CancelledOrder, cancel_order
+from lifecycle_jobs.accounts.card_top_up import CardTopUp, top_up_by_card
 from lifecycle_jobs.accounts.credit_payment import pay_from_credit
 from lifecycle_jobs.accounts.customers import Sheet, find_customer
+from lifecycle_jobs.accounts.methods import (
+    NewMethod,
+    RegisteredMethod,
+    RemovedMethod,
+    ReplacedMethod,
+    register_method,
+    remove_method,
+    replace_method,
+)
 from lifecycle_jobs.accounts.pay import Paid, PaidBy, Payment, apply_payment, pay_order
 from lifecycle_jobs.accounts.plan_change import WantedSpace
 from lifecycle_jobs.accounts.renew import Expiring, PayBy, Placed, PlacedOrder, Wanted, place_renewals
 from lifecycle_jobs.accounts.resolve import resolve_charge
+from lifecycle_jobs.accounts.top_up import Entry, Statement, ToppedUp, register_top_up, state_credit
 
 __all__ = [
+    "AddonQuote",
+    "AutoRenewal",
+    "BoughtAddon",
+    "CancelledAddon",
     "CancelledOrder",
+    "CardTopUp",
+    "Entry",
     "Expiring",
+    "Extra",
+    "NewMethod",
+    "OrderedAddon",
     "Paid",
     "PaidBy",
     "PayBy",
     "Payment",
     "Placed",
     "PlacedOrder",
+    "RegisteredMethod",
+    "RemovedMethod",
+    "ReplacedMethod",
     "Sheet",
+    "Statement",
+    "ToppedUp",
     "Wanted",
     "WantedSpace",
     "apply_payment",
+    "buy_addon",
+    "cancel_addon",
     "cancel_order",
     "find_customer",
+    "order_addon",
     "pay_from_credit",
     "pay_order",
     "place_renewals",
+    "quote_addon",
+    "register_method",
+    "register_top_up",
+    "remove_method",
+    "replace_method",
     "resolve_charge",
+    "state_credit",
+    "switch_auto_renew_off",
+    "switch_auto_renew_on",
+    "top_up_by_card",
 ]

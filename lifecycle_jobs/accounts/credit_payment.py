@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, update
 
+from lifecycle_jobs.accounts.addon_orders import ADDON
 from lifecycle_jobs.accounts.pay import PAYMENT_RESULTS, Paid, paid_of
 from lifecycle_jobs.accounts.requests import Request, once
 from lifecycle_jobs.accounts.settling import lock_order, settle, why_not_payable
@@ -68,6 +69,11 @@ def _pay_from_credit(
     order = lock_order(connection, order_number)
     if order is None or customer_id not in {None, order.customer_id}:
         raise Refused(f"There is no order {order_number}.")
+    if order.kind == ADDON:
+        raise Refused(
+            f"Order {order_number} is for extra space. To pay that from credit, cancel the order and buy it "
+            "(lifecycle-jobs addon buy)."
+        )
     because = why_not_payable(order)
     if because is not None:
         raise Refused(f"Order {order_number} cannot be paid: {because}.")

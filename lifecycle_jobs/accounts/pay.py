@@ -14,6 +14,8 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from lifecycle_jobs.accounts.addon_orders import ADDON, settle_addon, why_addon_not_payable
+from lifecycle_jobs.accounts.next_charge import charge_terms
 from lifecycle_jobs.accounts.requests import Request, once
 from lifecycle_jobs.accounts.settling import lock_order, settle, why_not_payable
 from lifecycle_jobs.db.session import Store
@@ -51,7 +53,8 @@ class Paid:
 
     `applied`: its order is paid, and the box at `address` ends on `expires_on` now. Otherwise it is unapplied, because
     `unapplied_because`. `known`: it had been registered before, and nothing was done now. `renews_itself`: whether the
-    box renews itself from now on; if it should and does not, `hint` says what is missing.
+    box renews itself from now on; if it should and does not, `hint` says what is missing. `addon_id` is the extra space
+    that was paid for, if that is what the order was for.
     """
 
     order_number: str
@@ -63,6 +66,7 @@ class Paid:
     renews_itself: bool = False
     hint: str | None = None
     known: bool = False
+    addon_id: str | None = None
 
 
 PAYMENT_RESULTS = TypeAdapter(Paid)
@@ -121,7 +125,7 @@ def _register(connection: Connection, origin: Origin, catalog: Catalog, order_nu
     known = _known(connection, payment.reference)
     if known is not None:
         return _again(known, order_number, payment)
-    because = _why_unapplied(order, order_number, payment.amount_cents)
+    because = _why_unapplied(connection, origin, catalog, order, order_number, payment.amount_cents)
     paid_by = payment.paid_by or _paid_by(order)
     connection.execute(
         insert(registered_payments).values(
@@ -145,10 +149,20 @@ def _register(connection: Connection, origin: Origin, catalog: Catalog, order_nu
     return paid
 
 
-def _why_unapplied(order: Row[Any] | None, order_number: str, amount_cents: int) -> str | None:
+def _why_unapplied(
+    connection: Connection,
+    origin: Origin,
+    catalog: Catalog,
+    order: Row[Any] | None,
+    order_number: str,
+    amount_cents: int,
+) -> str | None:
     if order is None:
         return f"there is no order {order_number}"
-    because = why_not_payable(order)
+    if order.kind == ADDON:
+        because = why_addon_not_payable(connection, catalog, order, origin.occurred_on)
+    else:
+        because = why_not_payable(order)
     if because is None and amount_cents != order.gross_cents:
         because = f"it is for {euros(order.gross_cents)}, not {euros(amount_cents)}"
     return because
@@ -162,21 +176,20 @@ def _paid_by(order: Row[Any] | None) -> PaidBy:
 def _take(
     connection: Connection, origin: Origin, catalog: Catalog, order: Row[Any], payment: Payment, paid_by: PaidBy
 ) -> Paid:
-    settle(
-        connection,
-        origin,
-        catalog,
-        order,
-        method=None if paid_by == "bank_transfer" else paid_by,
-        paid_on=payment.paid_on,
-    )
-    hint = None
+    hint = addon_id = None
+    if order.kind == ADDON:
+        addon_id = settle_addon(connection, origin, catalog, order, paid_on=payment.paid_on)
+    else:
+        method = None if paid_by == "bank_transfer" else paid_by
+        settle(connection, origin, catalog, order, method=method, paid_on=payment.paid_on)
     if paid_by != "bank_transfer" and payment.auto_renew:
         hint = _renew_itself(connection, origin, catalog, order, paid_by, payment.payment_method_id)
-    return paid_of(connection, order, payment.reference, hint)
+    return paid_of(connection, order, payment.reference, hint, addon_id)
 
 
-def paid_of(connection: Connection, order: Row[Any], reference: str, hint: str | None = None) -> Paid:
+def paid_of(
+    connection: Connection, order: Row[Any], reference: str, hint: str | None = None, addon_id: str | None = None
+) -> Paid:
     """What is answered of an order that was paid just now."""
     box = connection.execute(select(boxes).where(boxes.c.id == order.box_id)).one()
     return Paid(
@@ -187,6 +200,7 @@ def paid_of(connection: Connection, order: Row[Any], reference: str, hint: str |
         expires_on=box.expires_on,
         renews_itself=box.auto_renew,
         hint=hint,
+        addon_id=addon_id,
     )
 
 
@@ -200,12 +214,14 @@ def _renew_itself(
         return f"Plan {catalog.plans[box.plan].name} does not renew itself."
     if method_id is None:
         return f"No {kind} of the holder to charge is stored, or more than one: register it, or name it."
-    if (box.auto_renew, box.renewal_years, box.payment_method_id) == (True, order.years, method_id):
+    # The years of an order for extra space are what remains of the term, not a rhythm.
+    years = box.renewal_years if order.kind == ADDON else order.years
+    if (box.auto_renew, box.renewal_years, box.payment_method_id) == (True, years, method_id):
         return None
     connection.execute(
         update(boxes)
         .where(boxes.c.id == box.id)
-        .values(auto_renew=True, renewal_years=order.years, payment_method_id=method_id)
+        .values(auto_renew=True, renewal_years=years, payment_method_id=method_id)
     )
     record(
         connection,
@@ -214,7 +230,8 @@ def _renew_itself(
         box_id=box.id,
         customer_id=box.customer_id,
         term_expires_on=box.expires_on,
-        detail={"payment_method_id": method_id, "years": order.years, "order_number": order.order_number},
+        detail=charge_terms(connection, catalog, box.id, method_id, origin.occurred_on)
+        | {"order_number": order.order_number},
     )
     return None
 
@@ -243,7 +260,7 @@ def _apply(connection: Connection, origin: Origin, catalog: Catalog, reference: 
     ).one_or_none()
     if known is None:
         raise Refused(f"There is no unapplied payment {reference}. See: lifecycle-jobs refunds list")
-    because = _why_unapplied(order, order_number, known.amount_cents)
+    because = _why_unapplied(connection, origin, catalog, order, order_number, known.amount_cents)
     if order is None or because is not None:
         raise Refused(f"Order {order_number} cannot take the payment {reference}: {because}.")
     connection.execute(

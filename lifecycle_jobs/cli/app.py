@@ -14,7 +14,21 @@ from typing import Annotated
 import typer
 
 from lifecycle_jobs import __version__
-from lifecycle_jobs.cli import customers, data, days, emergency, mail, messages, orders, payments, review, webhooks
+from lifecycle_jobs.cli import (
+    addons,
+    credit,
+    customers,
+    data,
+    days,
+    emergency,
+    mail,
+    messages,
+    methods,
+    orders,
+    payments,
+    review,
+    webhooks,
+)
 from lifecycle_jobs.cli.audit import audit
 from lifecycle_jobs.cli.config import config as configuration
 from lifecycle_jobs.cli.daemon import daemon
@@ -61,6 +75,10 @@ app.add_typer(messages.mail, name="mail")
 app.add_typer(messages.messages, name="messages")
 app.add_typer(customers.customer, name="customer")
 app.add_typer(orders.order, name="order")
+app.add_typer(methods.method, name="method")
+app.add_typer(methods.autorenew, name="autorenew")
+app.add_typer(addons.addon, name="addon")
+app.add_typer(credit.credit, name="credit")
 app.add_typer(payments.charges, name="charges")
 app.add_typer(payments.refunds, name="refunds")
 app.add_typer(payments.payments, name="payments")

@@ -12,7 +12,10 @@ from datetime import date
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
-AccountMessageKind = Literal["order.placed", "order.cancelled", "box.changed"]
+from lifecycle_jobs.mail.method_contents import METHOD_LINE_TYPES, MethodLine, MethodMessageKind
+from lifecycle_jobs.mail.purchase_contents import PURCHASE_LINE_TYPES, PurchaseLine, PurchaseMessageKind
+
+AccountMessageKind = Literal["order.placed", "order.cancelled", "box.changed", MethodMessageKind, PurchaseMessageKind]
 """Kinds of message that tell of account operations."""
 
 PayBy = Literal["bank_transfer", "card", "paypal", "credit"]
@@ -86,12 +89,14 @@ class ChangedLine:
     order_number: str
 
 
-AccountLine: TypeAlias = OrderPlacedLine | OrderCancelledLine | ChangedLine
+AccountLine: TypeAlias = OrderPlacedLine | OrderCancelledLine | ChangedLine | MethodLine | PurchaseLine
 
 ACCOUNT_LINE_TYPES: Final[Mapping[str, type[AccountLine]]] = MappingProxyType(
     {
         "order.placed": OrderPlacedLine,
         "order.cancelled": OrderCancelledLine,
+        **METHOD_LINE_TYPES,
+        **PURCHASE_LINE_TYPES,
         "box.changed": ChangedLine,
     }
 )

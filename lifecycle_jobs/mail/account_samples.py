@@ -10,6 +10,8 @@ from typing import Final
 
 from lifecycle_jobs.mail.account_contents import ChangedLine, ExtraSpace, OrderCancelledLine, OrderPlacedLine, PayBy
 from lifecycle_jobs.mail.contents import Content
+from lifecycle_jobs.mail.method_samples import METHOD_SAMPLES
+from lifecycle_jobs.mail.purchase_samples import PURCHASE_SAMPLES
 from lifecycle_jobs.mail.sample_letters import AWKWARD, FIRM, content
 from lifecycle_jobs.mail.sample_lines import BOX, SECOND, THIRD, E
 
@@ -119,6 +121,8 @@ ACCOUNT_SAMPLES: Final[Mapping[str, tuple[Content, ...]]] = MappingProxyType(
             content("order.cancelled", E, _cancelled(THIRD, "R-4213-20270331", renews_itself=True), holder=AWKWARD),
             content("order.cancelled", date(2027, 4, 10), _cancelled(BOX, "R-4211-20270331")),
         ),
+        **METHOD_SAMPLES,
+        **PURCHASE_SAMPLES,
     }
 )
 """Messages to render, by kind."""

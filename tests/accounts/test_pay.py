@@ -199,7 +199,7 @@ def test_a_box_suspended_by_hand_is_renewed_and_stays_suspended(office: Office, 
         ("R-1", 1512, "it is for 15.13, not 15.12"),
         ("R-1", 1514, "it is for 15.13, not 15.14"),
         ("R-2", 1513, "there is no order R-2"),
-        ("A-a2", 305, "it is not for the renewal of a box"),
+        ("T-1", 305, "it is for no box"),
         ("R-0", 1208, "it is on account: the invoice collects it"),
     ],
 )
@@ -207,7 +207,7 @@ def test_what_cannot_be_the_payment_of_the_order_is_kept_as_an_unapplied_payment
     office: Office, declined_box: int, order: str, amount: int, because: str
 ) -> None:
     with office.store.write() as connection:
-        factories.order(connection, "A-a2", kind="addon", box_id=declined_box, addon_id="a2", net=250, vat=55)
+        factories.order(connection, "T-1", kind="topup", term_expires_on=None, net=250, vat=55)
         earlier = date(2026, 3, 31)
         factories.order(connection, "R-0", box_id=declined_box, term_expires_on=earlier, status="on_account")
     before = box_row(office.store, declined_box)

@@ -136,7 +136,7 @@ def test_a_definition_that_differs_would_be_noticed(sqlite_store: Store, postgre
 def test_an_upgrade_that_is_done_already_changes_nothing(store: Store) -> None:
     before = definitions(store)
 
-    assert schema.upgrade(store) == schema.HEAD == "0006"
+    assert schema.upgrade(store) == schema.HEAD == "0007"
     assert definitions(store) == before
 
 
@@ -495,9 +495,9 @@ def row_parked_again_after_it_was_resolved(connection: Connection) -> None:
     parked_row(connection)
 
 
-def top_ups_of_one_reference(connection: Connection) -> None:
+def corrections_of_one_reference(connection: Connection) -> None:
     for _ in range(2):
-        factories.credit_entry(connection, amount=1, balance_after=1, reason="topup", reference="T-1")
+        factories.credit_entry(connection, amount=1, balance_after=1, reason="correction", reference="T-1")
 
 
 @pytest.mark.parametrize(
@@ -511,7 +511,7 @@ def top_ups_of_one_reference(connection: Connection) -> None:
         other_milestones,
         events_without_a_milestone,
         row_parked_again_after_it_was_resolved,
-        top_ups_of_one_reference,
+        corrections_of_one_reference,
     ],
 )
 def test_the_database_allows(either: Store, allowed: Callable[[Connection], object]) -> None:
