@@ -12,25 +12,40 @@ ids, as the jobs do, so that the two never act on the same box at once. It is do
 
 from __future__ import annotations
 
+from lifecycle_jobs.accounts.cancel_box import CancelledBox, WithdrawnBox, cancel_box, withdraw_cancellation
 from lifecycle_jobs.accounts.cancel_order import CancelledOrder, cancel_order
+from lifecycle_jobs.accounts.hold_box import HeldBox, ReleasedBox, hold_box, release_box
 from lifecycle_jobs.accounts.pay import Paid, PaidBy, Payment, apply_payment, pay_from_credit, pay_order
 from lifecycle_jobs.accounts.renew import Expiring, PayBy, Placed, PlacedOrder, Wanted, place_renewals
 from lifecycle_jobs.accounts.resolve import resolve_charge
+from lifecycle_jobs.accounts.suspend_box import LiftedBox, SuspendedBox, lift_suspension, suspend_box
 
 __all__ = [
+    "CancelledBox",
     "CancelledOrder",
     "Expiring",
+    "HeldBox",
+    "LiftedBox",
     "Paid",
     "PaidBy",
     "PayBy",
     "Payment",
     "Placed",
     "PlacedOrder",
+    "ReleasedBox",
+    "SuspendedBox",
     "Wanted",
+    "WithdrawnBox",
     "apply_payment",
+    "cancel_box",
     "cancel_order",
+    "hold_box",
+    "lift_suspension",
     "pay_from_credit",
     "pay_order",
     "place_renewals",
+    "release_box",
     "resolve_charge",
+    "suspend_box",
+    "withdraw_cancellation",
 ]

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from lifecycle_jobs import __version__
-from lifecycle_jobs.cli import data, days, emergency, mail, messages, orders, payments, review, webhooks
+from lifecycle_jobs.cli import boxes, data, days, emergency, mail, messages, orders, payments, review, webhooks
 from lifecycle_jobs.cli.audit import audit
 from lifecycle_jobs.cli.config import config as configuration
 from lifecycle_jobs.cli.daemon import daemon
@@ -55,6 +55,7 @@ app.command("preview")(mail.preview)
 app.command("import")(data.import_files)
 app.command("export")(data.export_files)
 app.add_typer(configuration, name="config")
+app.add_typer(boxes.box, name="box")
 app.add_typer(data.db, name="db")
 app.add_typer(mail.templates, name="templates")
 app.add_typer(messages.mail, name="mail")

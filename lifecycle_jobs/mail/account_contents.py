@@ -12,7 +12,9 @@ from datetime import date
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
-AccountMessageKind = Literal["order.placed", "order.cancelled"]
+from lifecycle_jobs.mail.account_box_contents import BOX_LINE_TYPES, BoxLine, BoxMessageKind
+
+AccountMessageKind = Literal["order.placed", "order.cancelled", BoxMessageKind]
 """Kinds of message that tell of account operations."""
 
 PayBy = Literal["bank_transfer", "card", "paypal", "credit"]
@@ -65,12 +67,13 @@ class OrderCancelledLine:
     renew_url: str
 
 
-AccountLine: TypeAlias = OrderPlacedLine | OrderCancelledLine
+AccountLine: TypeAlias = OrderPlacedLine | OrderCancelledLine | BoxLine
 
 ACCOUNT_LINE_TYPES: Final[Mapping[str, type[AccountLine]]] = MappingProxyType(
     {
         "order.placed": OrderPlacedLine,
         "order.cancelled": OrderCancelledLine,
+        **BOX_LINE_TYPES,
     }
 )
 """The type of line that each kind of message is made of."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, cast
 
+from lifecycle_jobs.mail.account_box_lines import BOX_LINES
 from lifecycle_jobs.mail.account_contents import AccountLine, ExtraSpace, OrderCancelledLine, OrderPlacedLine, PayBy
 from lifecycle_jobs.mail.desk import Desk, box_of, term_of
 from lifecycle_jobs.mail.detail import Detail
@@ -45,5 +46,6 @@ def _order_cancelled(event: Event, desk: Desk) -> AccountLine:
 ACCOUNT_LINES: Final[Mapping[str, Callable[[Event, Desk], AccountLine]]] = {
     "order.placed": _order_placed,
     "order.cancelled": _order_cancelled,
+    **BOX_LINES,
 }
 """By kind of message. A line about no box at all is possible: what it tells of is the customer's."""

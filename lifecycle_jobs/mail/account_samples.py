@@ -7,6 +7,7 @@ from datetime import date
 from types import MappingProxyType
 from typing import Final
 
+from lifecycle_jobs.mail.account_box_samples import BOX_SAMPLES
 from lifecycle_jobs.mail.account_contents import ExtraSpace, OrderCancelledLine, OrderPlacedLine, PayBy
 from lifecycle_jobs.mail.contents import Content
 from lifecycle_jobs.mail.sample_letters import AWKWARD, FIRM, content
@@ -82,6 +83,7 @@ ACCOUNT_SAMPLES: Final[Mapping[str, tuple[Content, ...]]] = MappingProxyType(
             content("order.cancelled", E, _cancelled(THIRD, "R-4213-20270331", renews_itself=True), holder=AWKWARD),
             content("order.cancelled", date(2027, 4, 10), _cancelled(BOX, "R-4211-20270331")),
         ),
+        **BOX_SAMPLES,
     }
 )
 """Messages to render, by kind."""

@@ -1,0 +1,90 @@
+"""From the event of what was done to a box, or to its domain, to the line that tells of it (see `account_lines`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from lifecycle_jobs.mail.account_box_contents import (
+    BoxLine,
+    CancellationRecordedLine,
+    CancellationWithdrawnLine,
+    HoldPlacedLine,
+    HoldReleasedLine,
+    LiftedLine,
+    SuspendedByHandLine,
+)
+from lifecycle_jobs.mail.desk import Desk, box_of, term_of
+from lifecycle_jobs.mail.detail import Detail
+from lifecycle_jobs.mail.facts import Event
+from lifecycle_jobs.policy import deletion_date, suspends_on
+
+
+def _cancellation_recorded(event: Event, desk: Desk) -> BoxLine:
+    box = box_of(event)
+    plan = desk.plan(box)
+    suspended = box.suspended_on or max(suspends_on(term_of(event)), event.occurred_on)
+    return CancellationRecordedLine(
+        address=box.address,
+        plan_name=plan.name,
+        expires_on=term_of(event),
+        suspends_on=suspended,
+        deletes_on=deletion_date(plan.policy, term_of(event), suspended, box.hold_until),
+    )
+
+
+def _cancellation_withdrawn(event: Event, desk: Desk) -> BoxLine:
+    box = box_of(event)
+    return CancellationWithdrawnLine(
+        address=box.address,
+        plan_name=desk.plan(box).name,
+        expires_on=term_of(event),
+        renews_itself=Detail(event).flag("renews_itself"),
+        renew_url=desk.renew_url(box),
+    )
+
+
+def _hold_placed(event: Event, desk: Desk) -> BoxLine:
+    box = box_of(event)
+    return HoldPlacedLine(
+        address=box.address,
+        plan_name=desk.plan(box).name,
+        expires_on=term_of(event),
+        until=Detail(event).optional_day("until"),
+    )
+
+
+def _hold_released(event: Event, desk: Desk) -> BoxLine:
+    box = box_of(event)
+    return HoldReleasedLine(
+        address=box.address,
+        plan_name=desk.plan(box).name,
+        expires_on=term_of(event),
+        renew_url=desk.renew_url(box),
+    )
+
+
+def _suspended_by_hand(event: Event, desk: Desk) -> BoxLine:
+    box = box_of(event)
+    return SuspendedByHandLine(
+        address=box.address,
+        plan_name=desk.plan(box).name,
+        suspended_on=Detail(event).day("suspended_on"),
+        expires_on=term_of(event),
+    )
+
+
+def _lifted(event: Event, desk: Desk) -> BoxLine:
+    box = box_of(event)
+    return LiftedLine(address=box.address, plan_name=desk.plan(box).name, expires_on=term_of(event))
+
+
+BOX_LINES: Final[Mapping[str, Callable[[Event, Desk], BoxLine]]] = {
+    "cancellation.recorded": _cancellation_recorded,
+    "cancellation.withdrawn": _cancellation_withdrawn,
+    "hold.placed": _hold_placed,
+    "hold.released": _hold_released,
+    "box.suspended_by_hand": _suspended_by_hand,
+    "box.lifted": _lifted,
+}
+"""By kind of message."""

@@ -1,0 +1,71 @@
+"""Made-up messages about what was done to a box, or to its domain (see `samples`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from types import MappingProxyType
+from typing import Final
+
+from lifecycle_jobs.mail.account_box_contents import (
+    CancellationRecordedLine,
+    CancellationWithdrawnLine,
+    HoldPlacedLine,
+    HoldReleasedLine,
+    LiftedLine,
+    SuspendedByHandLine,
+)
+from lifecycle_jobs.mail.contents import Content
+from lifecycle_jobs.mail.sample_letters import AWKWARD, content
+from lifecycle_jobs.mail.sample_lines import BOX, SECOND, THIRD, E
+
+_DAY: Final = date(2027, 3, 16)
+_AFTER_E: Final = date(2027, 4, 10)
+
+
+def _renew(address: str) -> str:
+    return f"https://www.example.it/renew?box={address}"
+
+
+def _withdrawn(address: str, *, renews_itself: bool) -> CancellationWithdrawnLine:
+    return CancellationWithdrawnLine(address, "Standard", E, renews_itself, _renew(address))
+
+
+BOX_SAMPLES: Final[Mapping[str, tuple[Content, ...]]] = MappingProxyType(
+    {
+        "cancellation.recorded": (
+            content(
+                "cancellation.recorded",
+                _DAY,
+                CancellationRecordedLine(BOX, "Standard", E, date(2027, 4, 1), date(2027, 6, 30)),
+            ),
+            content(
+                "cancellation.recorded",
+                _AFTER_E,
+                CancellationRecordedLine(THIRD, "Pro", E, date(2027, 4, 1), date(2027, 6, 30)),
+                holder=AWKWARD,
+            ),
+        ),
+        "cancellation.withdrawn": (
+            content("cancellation.withdrawn", _DAY, _withdrawn(BOX, renews_itself=False)),
+            content("cancellation.withdrawn", _DAY, _withdrawn(SECOND, renews_itself=True)),
+        ),
+        "hold.placed": (
+            content("hold.placed", _DAY, HoldPlacedLine(BOX, "Standard", E, date(2027, 9, 30))),
+            content("hold.placed", _AFTER_E, HoldPlacedLine(THIRD, "Standard", E, None), holder=AWKWARD),
+        ),
+        "hold.released": (
+            content("hold.released", _DAY, HoldReleasedLine(BOX, "Standard", E, _renew(BOX))),
+            content("hold.released", _AFTER_E, HoldReleasedLine(THIRD, "Standard", E, _renew(THIRD)), holder=AWKWARD),
+        ),
+        "box.suspended_by_hand": (
+            content("box.suspended_by_hand", _DAY, SuspendedByHandLine(BOX, "Standard", _DAY, E)),
+            content("box.suspended_by_hand", _AFTER_E, SuspendedByHandLine(THIRD, "Pro", date(2027, 4, 1), E)),
+        ),
+        "box.lifted": (
+            content("box.lifted", _DAY, LiftedLine(BOX, "Standard", E)),
+            content("box.lifted", _AFTER_E, LiftedLine(THIRD, "Pro", E), holder=AWKWARD),
+        ),
+    }
+)
+"""Messages to render, by kind."""
