@@ -61,10 +61,11 @@ class PolicyGroup:
 
 @dataclass(frozen=True)
 class Catalog:
-    """What is sold, and the VAT on it in percent."""
+    """What is sold, the VAT on it in percent, and the net price of a GB of extra space per year, in cents."""
 
     plans: Mapping[str, Plan]
     vat_percent: Decimal
+    extra_gb_cents: int = 250
 
     def groups(self) -> Sequence[PolicyGroup]:
         """The plans by policy, in a fixed order."""
@@ -208,6 +209,34 @@ def deletion_date(policy: Policy, expires_on: date, suspended_on: date, hold_unt
 def deletions_allowed(due: int, not_deleted: int, *, max_percent: int, always_allowed: int) -> bool:
     """Whether a day may delete `due` boxes unasked: at most max(100, 5 % of all that are not deleted) (SPEC §3)."""
     return due <= always_allowed or due * 100 <= max_percent * not_deleted
+
+
+MB_PER_GB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What a plan and its extra space hold, in GB."""
+
+    inbox_gb: int
+    archive_gb: int
+
+
+def space_of(plan: Plan, extra_inbox_gb: int, extra_archive_gb: int) -> Space:
+    """All the space of a box: its plan's, and what was bought in addition."""
+    return Space(plan.inbox_gb + extra_inbox_gb, plan.archive_gb + extra_archive_gb)
+
+
+def archive_lost_mb(before: Space, after: Space, used_mb: int | None) -> int | None:
+    """How much of an archive no longer has room: 0 if all has; None if nobody knows and some may not.
+
+    An archive that is given up altogether is lost with all that is in it.
+    """
+    if after.archive_gb >= before.archive_gb:
+        return 0
+    if used_mb is None:
+        return None
+    return max(0, used_mb - after.archive_gb * MB_PER_GB)
 
 
 AddonStep = Literal["renew", "announce_short", "disable", "end", "wait"]

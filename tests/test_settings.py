@@ -73,7 +73,7 @@ def test_the_embedded_setup_is_the_specified_one() -> None:
 def test_the_shipped_catalogue_is_the_specified_one() -> None:
     catalog = load_settings().catalog()
 
-    assert catalog.vat_percent == Decimal(22)
+    assert (catalog.vat_percent, catalog.extra_gb_cents) == (Decimal(22), 250)
     assert {
         plan.code: (plan.annual_price_cents, plan.inbox_gb, plan.archive_gb, plan.auto_renewable)
         for plan in catalog.plans.values()

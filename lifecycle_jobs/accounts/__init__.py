@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from lifecycle_jobs.accounts.cancel_box import CancelledBox, WithdrawnBox, cancel_box, withdraw_cancellation
 from lifecycle_jobs.accounts.cancel_order import CancelledOrder, cancel_order
+from lifecycle_jobs.accounts.customers import Sheet, find_customer
 from lifecycle_jobs.accounts.hold_box import HeldBox, ReleasedBox, hold_box, release_box
 from lifecycle_jobs.accounts.pay import Paid, PaidBy, Payment, apply_payment, pay_from_credit, pay_order
+from lifecycle_jobs.accounts.plan_change import WantedSpace
 from lifecycle_jobs.accounts.renew import Expiring, PayBy, Placed, PlacedOrder, Wanted, place_renewals
 from lifecycle_jobs.accounts.resolve import resolve_charge
 from lifecycle_jobs.accounts.suspend_box import LiftedBox, SuspendedBox, lift_suspension, suspend_box
@@ -33,12 +35,15 @@ __all__ = [
     "Placed",
     "PlacedOrder",
     "ReleasedBox",
+    "Sheet",
     "SuspendedBox",
     "Wanted",
+    "WantedSpace",
     "WithdrawnBox",
     "apply_payment",
     "cancel_box",
     "cancel_order",
+    "find_customer",
     "hold_box",
     "lift_suspension",
     "pay_from_credit",

@@ -98,13 +98,15 @@ def pay_order(
         ) from error
 
 
-def pay_from_credit(store: Store, operator: Operator, order_number: str, *, request_id: str) -> Paid:
+def pay_from_credit(store: Store, catalog: Catalog, operator: Operator, order_number: str, *, request_id: str) -> Paid:
     """Pay a renewal order from its holder's prepaid credit, and renew the box.
 
     Raises Refused for an order that cannot be paid, or where the credit does not suffice, with what is missing.
     """
     request = Request(request_id, "order.pay", {"order_number": order_number, "paid_by": "credit"}, _RESULTS)
-    return once(store, operator, request, lambda connection, origin: _pay_from_credit(connection, origin, order_number))
+    return once(
+        store, operator, request, lambda connection, origin: _pay_from_credit(connection, origin, catalog, order_number)
+    )
 
 
 def apply_payment(
@@ -124,7 +126,7 @@ def apply_payment(
     )
 
 
-def take_credit(connection: Connection, origin: Origin, order: Row[Any]) -> None:
+def take_credit(connection: Connection, origin: Origin, catalog: Catalog, order: Row[Any]) -> None:
     """Pay a payable order that is locked from credit; raises Refused where that does not suffice."""
     require_credit(connection, order.customer_id, order.gross_cents)
     debit(
@@ -142,7 +144,7 @@ def take_credit(connection: Connection, origin: Origin, order: Row[Any]) -> None
         == 0
     ):
         connection.execute(insert(manual_orders).values(order_id=order.id, pay_by="credit"))
-    settle(connection, origin, order, method="credit", paid_on=origin.occurred_on)
+    settle(connection, origin, catalog, order, method="credit", paid_on=origin.occurred_on)
 
 
 def _register(connection: Connection, origin: Origin, catalog: Catalog, order_number: str, payment: Payment) -> Paid:
@@ -193,7 +195,14 @@ def _paid_by(order: Row[Any] | None) -> PaidBy:
 def _take(
     connection: Connection, origin: Origin, catalog: Catalog, order: Row[Any], payment: Payment, paid_by: PaidBy
 ) -> Paid:
-    settle(connection, origin, order, method=None if paid_by == "bank_transfer" else paid_by, paid_on=payment.paid_on)
+    settle(
+        connection,
+        origin,
+        catalog,
+        order,
+        method=None if paid_by == "bank_transfer" else paid_by,
+        paid_on=payment.paid_on,
+    )
     hint = None
     if paid_by != "bank_transfer" and payment.auto_renew:
         hint = _renew_itself(connection, origin, catalog, order, paid_by, payment.payment_method_id)
@@ -257,14 +266,14 @@ def _method(connection: Connection, order: Row[Any], kind: str, method_id: str |
     return method_id or (of_kind[0] if len(of_kind) == 1 else None)
 
 
-def _pay_from_credit(connection: Connection, origin: Origin, order_number: str) -> Paid:
+def _pay_from_credit(connection: Connection, origin: Origin, catalog: Catalog, order_number: str) -> Paid:
     order = lock_order(connection, order_number)
     if order is None:
         raise Refused(f"There is no order {order_number}.")
     because = why_not_payable(order)
     if because is not None:
         raise Refused(f"Order {order_number} cannot be paid: {because}.")
-    take_credit(connection, origin, order)
+    take_credit(connection, origin, catalog, order)
     return _paid(connection, order, order_number)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, Select, insert, select
 
 from lifecycle_jobs.accounts.pay import take_credit
+from lifecycle_jobs.accounts.plan_change import AS_IT_IS, Change, WantedSpace, credit_space, plan_change
 from lifecycle_jobs.accounts.requests import Request, once
 from lifecycle_jobs.accounts.settling import lock_order, settle
 from lifecycle_jobs.db.conditions import unresolved
@@ -30,10 +31,11 @@ PayBy = Literal["bank_transfer", "card", "paypal", "credit"]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is ordered for each box: for how many years, and how it is going to be paid."""
+    """What is ordered for each box: for how many years, how it is going to be paid, and what plan and space it gets."""
 
     years: int
     pay_by: PayBy
+    space: WantedSpace = AS_IT_IS
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,26 +116,39 @@ def _place(
         found = _locked(connection, _expiring(which, on))
     else:
         found = _named(connection, which, customer_id)
-    refusals = _refusals(connection, catalog, found, wanted, on)
-    chosen = [box for box in found if box.id not in refusals]
+    changes = _changes(connection, catalog, found, wanted.space)
+    refusals = _refusals(connection, changes, found, wanted, on)
+    chosen = [
+        (box, change) for box in found if isinstance(change := changes[box.id], Change) and box.id not in refusals
+    ]
     if not chosen or (refusals and not isinstance(which, Expiring)):
         raise Refused("\n".join(refusals.values()) or "There is no box to renew.")
-    extras = extras_of(connection, [box.id for box in chosen])
-    quotes = {box.id: quote(catalog, box.plan, box.annual_price_cents, extras[box.id], wanted.years) for box in chosen}
-    placed = place(connection, chosen, quotes, on=on)
+    quotes = {box.id: _quote(catalog, box, change, wanted.years) for box, change in chosen}
+    placed = place(connection, [box for box, _ in chosen], quotes, on=on)
     connection.execute(
         insert(manual_orders),
-        [{"order_id": placed[box.id].id, "pay_by": wanted.pay_by, "cancelled_on": box.cancelled_on} for box in chosen],
+        [
+            {
+                "order_id": placed[box.id].id,
+                "pay_by": wanted.pay_by,
+                "plan": None if change.plan.code == box.plan else change.plan.code,
+                "dropped_addons": list(change.dropped),
+                "cancelled_on": box.cancelled_on,
+            }
+            for box, change in chosen
+        ],
     )
-    record_all(connection, origin, [_event(placed[box.id], box, quotes[box.id], wanted) for box in chosen])
-    _settle_at_once(connection, origin, [placed[box.id] for box in chosen], wanted)
+    record_all(connection, origin, [_event(placed[box.id], box, change, wanted) for box, change in chosen])
+    _settle_at_once(connection, origin, catalog, [placed[box.id] for box, _ in chosen], wanted)
     return Placed(
-        tuple(_placed(placed[box.id], box) for box in chosen),
+        tuple(_placed(placed[box.id], box) for box, _ in chosen),
         tuple(refusals.values()),
     )
 
 
-def _settle_at_once(connection: Connection, origin: Origin, placed: Sequence[Order], wanted: Wanted) -> None:
+def _settle_at_once(
+    connection: Connection, origin: Origin, catalog: Catalog, placed: Sequence[Order], wanted: Wanted
+) -> None:
     """What costs nothing, and what credit pays, need not wait for anything."""
     by_credit = wanted.pay_by == "credit"
     if by_credit:
@@ -141,9 +156,9 @@ def _settle_at_once(connection: Connection, origin: Origin, placed: Sequence[Ord
     for each in placed:
         order = lock_order(connection, each.number)
         if order is not None and not each.gross_cents:
-            settle(connection, origin, order, method=None, paid_on=origin.occurred_on)
+            settle(connection, origin, catalog, order, method=None, paid_on=origin.occurred_on)
         elif order is not None and by_credit:
-            take_credit(connection, origin, order)
+            take_credit(connection, origin, catalog, order)
 
 
 def _expiring(which: Expiring, on: date) -> Select[Any]:
@@ -189,8 +204,23 @@ def _absent(connection: Connection, address: str, customer_id: str | None) -> st
     return f"{address} was deleted on {deleted_on}. It can only be bought anew."
 
 
+def _changes(
+    connection: Connection, catalog: Catalog, found: Sequence[Row[Any]], wanted: WantedSpace
+) -> dict[int, Change | str]:
+    """By box: what the order makes of it, or why it cannot."""
+    ids = [box.id for box in found]
+    extras, by_credit = extras_of(connection, ids), credit_space(connection, ids)
+    return {box.id: plan_change(catalog, box, extras[box.id], by_credit[box.id], wanted) for box in found}
+
+
+def _quote(catalog: Catalog, box: Row[Any], change: Change, years: int) -> Quote:
+    """A price of its own belongs to the plan that the box has."""
+    agreed = box.annual_price_cents if change.plan.code == box.plan else None
+    return quote(catalog, change.plan.code, agreed, change.extras, years)
+
+
 def _refusals(
-    connection: Connection, catalog: Catalog, found: Sequence[Row[Any]], wanted: Wanted, on: date
+    connection: Connection, changes: Mapping[int, Change | str], found: Sequence[Row[Any]], wanted: Wanted, on: date
 ) -> dict[int, str]:
     """By box: the first reason for which it cannot be ordered."""
     charging = set(
@@ -201,7 +231,10 @@ def _refusals(
     open_orders = open_orders_of(connection, found)
     reasons = {}
     for box in found:
-        reason = _standing(box) or _late_or_long(box, catalog.plans[box.plan], wanted.years, on)
+        change = changes[box.id]
+        reason = _standing(box) or (
+            change if isinstance(change, str) else _late_or_long(box, change.plan, wanted.years, on)
+        )
         if reason is None and box.id in charging:
             reason = (
                 f"{box.address} is being charged, and nobody knows the outcome yet. Order again when that is settled "
@@ -248,21 +281,24 @@ def _late_or_long(box: Row[Any], plan: Plan, years: int, on: date) -> str | None
     return f"{box.address}, renewed for {years} years, would have ended on {until} already. It takes {needed} years."
 
 
-def _event(order: Order, box: Row[Any], quoted: Quote, wanted: Wanted) -> Event:
-    plan, *extras = quoted.lines
+def _event(order: Order, box: Row[Any], change: Change, wanted: Wanted) -> Event:
     detail = {
         "order_number": order.number,
         "years": order.years,
-        "plan": plan.item,
+        "plan": change.plan.code,
+        "previous_plan": box.plan,
         "renews_until": renewed_until(order.term_expires_on, order.years).isoformat(),
         "net": euros(order.net_cents),
         "vat": euros(order.gross_cents - order.net_cents),
         "gross": euros(order.gross_cents),
         "pay_by": wanted.pay_by,
         "extras": {
-            kind: sum(extra.quantity for extra in extras if extra.item == kind)
-            for kind in sorted({extra.item for extra in extras})
+            kind: sum(extra.quantity for extra in change.extras if extra.item == kind)
+            for kind in sorted({extra.item for extra in change.extras})
         },
+        "inbox_gb": change.after.inbox_gb,
+        "archive_gb": change.after.archive_gb,
+        "archive_lost_mb": change.archive_lost_mb,
     }
     return Event("order.placed", box.id, box.customer_id, order.term_expires_on, detail)
 

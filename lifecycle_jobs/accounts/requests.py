@@ -23,9 +23,10 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from lifecycle_jobs import clock
+from lifecycle_jobs.db.faults import was_given_up
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import account_requests
 from lifecycle_jobs.errors import Refused
@@ -36,6 +37,7 @@ from lifecycle_jobs.operators import Operator
 Result = TypeVar("Result")
 
 _LONGEST_ID = 200
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,22 @@ def once(
 
     Raises Refused if the id stands for something else, and whatever `perform` raises; nothing is kept then.
     """
+    for _ in range(_TRIES - 1):
+        try:
+            return _try(store, operator, request, perform)
+        except OperationalError as error:
+            # Jobs lock many boxes at once, not all in the same order as an operation does.
+            if not was_given_up(error):
+                raise
+    return _try(store, operator, request, perform)
+
+
+def _try(
+    store: Store,
+    operator: Operator,
+    request: Request[Result],
+    perform: Callable[[Connection, Origin], Result],
+) -> Result:
     origin = operator.operation(request.id)
     try:
         with store.write() as connection:

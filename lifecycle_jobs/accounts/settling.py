@@ -7,11 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
+from lifecycle_jobs.accounts.plan_change import bring_about, record_change, space_now
 from lifecycle_jobs.db.tables import boxes, manual_orders, orders
 from lifecycle_jobs.errors import LifecycleError
 from lifecycle_jobs.history import Origin
 from lifecycle_jobs.payments.orders import order_of
 from lifecycle_jobs.payments.renewals import Settled, apply_renewals
+from lifecycle_jobs.policy import Catalog
 
 
 def lock_order(connection: Connection, order_number: str) -> Row[Any] | None:
@@ -48,13 +50,21 @@ def why_not_payable(order: Row[Any]) -> str | None:
     return None
 
 
-def settle(connection: Connection, origin: Origin, order: Row[Any], *, method: str | None, paid_on: date) -> None:
-    """Renew the box of a payable order that is locked. `method` is the kind of payment, none for a bank transfer.
+def settle(
+    connection: Connection, origin: Origin, catalog: Catalog, order: Row[Any], *, method: str | None, paid_on: date
+) -> None:
+    """Renew the box of a payable order that is locked, with the plan and the space that was ordered.
+
+    `method` is the kind of payment, none for a bank transfer.
 
     The notice that its holder had given when ordering is void now; one given since stands.
     """
+    box = connection.execute(select(boxes).where(boxes.c.id == order.box_id)).one()
+    had = space_now(connection, catalog, box)
+    bring_about(connection, order)
     if not apply_renewals(connection, origin, [Settled(order_of(order), "paid", method, paid_on)]):
         raise LifecycleError(f"Order {order.order_number} cannot be applied to its box; nothing was changed.")
+    record_change(connection, origin, catalog, order, had=had, plan=box.plan)
     if order.manual_cancelled_on is not None:
         connection.execute(
             update(boxes)

@@ -14,7 +14,19 @@ from typing import Annotated
 import typer
 
 from lifecycle_jobs import __version__
-from lifecycle_jobs.cli import boxes, data, days, emergency, mail, messages, orders, payments, review, webhooks
+from lifecycle_jobs.cli import (
+    boxes,
+    customers,
+    data,
+    days,
+    emergency,
+    mail,
+    messages,
+    orders,
+    payments,
+    review,
+    webhooks,
+)
 from lifecycle_jobs.cli.audit import audit
 from lifecycle_jobs.cli.config import config as configuration
 from lifecycle_jobs.cli.daemon import daemon
@@ -60,6 +72,7 @@ app.add_typer(data.db, name="db")
 app.add_typer(mail.templates, name="templates")
 app.add_typer(messages.mail, name="mail")
 app.add_typer(messages.messages, name="messages")
+app.add_typer(customers.customer, name="customer")
 app.add_typer(orders.order, name="order")
 app.add_typer(payments.charges, name="charges")
 app.add_typer(payments.refunds, name="refunds")

@@ -39,6 +39,22 @@ def renew(
             help="Instead of addresses: all boxes of --customer that expire in N months.",
         ),
     ] = None,
+    plan: Annotated[
+        str | None, typer.Option("--plan", help="The plan from then on (default: as it is).", show_default=False)
+    ] = None,
+    extra_inbox: Annotated[
+        int | None,
+        typer.Option(
+            "--extra-inbox", metavar="GB", min=0, help="Extra inbox paid with it, in all (default: as it is)."
+        ),
+    ] = None,
+    extra_archive: Annotated[
+        int | None,
+        typer.Option("--extra-archive", metavar="GB", min=0, help="Extra archive paid with it, in all, likewise."),
+    ] = None,
+    accept_archive_loss: Annotated[
+        bool, typer.Option("--accept-archive-loss", help="The holder agrees to lose what the archive has no room for.")
+    ] = False,
     config: Config = None,
     json: Json = False,
     by: By = None,
@@ -46,7 +62,7 @@ def renew(
     request_id: RequestId = None,
 ) -> None:
     """Place a renewal order for each box. It waits for its payment, and only that renews the box."""
-    from lifecycle_jobs.accounts import Expiring, Wanted, place_renewals
+    from lifecycle_jobs.accounts import Expiring, Wanted, WantedSpace, place_renewals
     from lifecycle_jobs.history import euros
 
     if bool(addresses) is (within_months is not None):
@@ -61,7 +77,7 @@ def renew(
             office.settings.catalog(),
             office.operator(by, why),
             which,
-            Wanted(years, pay),
+            Wanted(years, pay, WantedSpace(plan, extra_inbox, extra_archive, accept_archive_loss)),
             request_id=request_id,
             customer_id=customer,
         )
@@ -113,11 +129,11 @@ def pay(
 
     request_id = request_id_of(request_id)
     with open_office(config) as office:
-        operator = office.operator(by, why)
+        operator, catalog = office.operator(by, why), office.settings.catalog()
         if paid_by == "credit":
             if amount is not None or reference is not None:
                 raise Refused("Credit pays what the order costs: leave out --amount and --reference.")
-            paid = pay_from_credit(office.store, operator, number, request_id=request_id)
+            paid = pay_from_credit(office.store, catalog, operator, number, request_id=request_id)
         else:
             if amount is None or reference is None:
                 raise Refused("Say what arrived, and what the bank calls it: --amount EUROS --reference TEXT.")
@@ -129,7 +145,6 @@ def pay(
                 method,
                 auto_renew=not no_auto_renew,
             )
-            catalog = office.settings.catalog()
             paid = pay_order(office.store, catalog, operator, number, payment, request_id=request_id)
     show_paid(paid, request_id, json=json)
 

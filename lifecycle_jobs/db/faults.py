@@ -23,11 +23,16 @@ def concerns_one_row(error: Exception) -> bool:
     later. Of two writers who waited for each other the database gives up one: that one is tried again in halves, or
     parked.
     """
-    if isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", None) in _GIVEN_UP:
+    if was_given_up(error):
         return True
     if isinstance(error, (LeaseLost, RunStopped, OperationalError, InterfaceError, NoConnectionFree)):
         return False
     return not (isinstance(error, DBAPIError) and error.connection_invalidated)
+
+
+def was_given_up(error: Exception) -> bool:
+    """Whether the database gave this transaction up for another that it waited for: it may be done again at once."""
+    return isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", None) in _GIVEN_UP
 
 
 def in_halves(

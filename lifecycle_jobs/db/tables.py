@@ -545,6 +545,7 @@ manual_orders = Table(
     Column("order_id", Id, ForeignKey("orders.id"), primary_key=True),
     Column("pay_by", Text, nullable=False),
     Column("plan", Key, comment="the box's plan once it is paid; none if it stays"),
+    Column("dropped_addons", Json, comment="the add-ons that end once it is paid"),
     Column("cancelled_on", Date, comment="the notice that the holder had given then; the payment voids it"),
     one_of("pay_by", "bank_transfer", "card", "paypal", "credit"),
 )

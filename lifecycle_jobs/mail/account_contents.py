@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 
 from lifecycle_jobs.mail.account_box_contents import BOX_LINE_TYPES, BoxLine, BoxMessageKind
 
-AccountMessageKind = Literal["order.placed", "order.cancelled", BoxMessageKind]
+AccountMessageKind = Literal["order.placed", "order.cancelled", "box.changed", BoxMessageKind]
 """Kinds of message that tell of account operations."""
 
 PayBy = Literal["bank_transfer", "card", "paypal", "credit"]
@@ -34,7 +34,8 @@ class OrderPlacedLine:
     """A renewal order that waits for its payment.
 
     ``plan_name`` is the plan that the box will have, ``renews_until`` its E once the order is paid. ``pay_url`` is the
-    page on which the holder pays.
+    page on which the holder pays. ``previous_plan_name`` is set where the plan changes. ``archive_lost_mb`` is what the
+    archive will have no room for once it is paid, 0 if nothing is lost, none if nobody knows how much is in it.
     """
 
     address: str
@@ -49,6 +50,8 @@ class OrderPlacedLine:
     pay_by: PayBy
     pay_url: str
     extras: tuple[ExtraSpace, ...] = ()
+    previous_plan_name: str | None = None
+    archive_lost_mb: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,31 @@ class OrderCancelledLine:
     renew_url: str
 
 
-AccountLine: TypeAlias = OrderPlacedLine | OrderCancelledLine | BoxLine
+@dataclass(frozen=True)
+class ChangedLine:
+    """A box that has another plan, or other extra space, since its renewal was paid. Space in GB, extra space included.
+
+    ``archive_lost_mb`` as in `OrderPlacedLine`.
+    """
+
+    address: str
+    plan_name: str
+    previous_plan_name: str
+    inbox_gb: int
+    archive_gb: int
+    previous_inbox_gb: int
+    previous_archive_gb: int
+    archive_lost_mb: int | None
+    order_number: str
+
+
+AccountLine: TypeAlias = OrderPlacedLine | OrderCancelledLine | ChangedLine | BoxLine
 
 ACCOUNT_LINE_TYPES: Final[Mapping[str, type[AccountLine]]] = MappingProxyType(
     {
         "order.placed": OrderPlacedLine,
         "order.cancelled": OrderCancelledLine,
+        "box.changed": ChangedLine,
         **BOX_LINE_TYPES,
     }
 )

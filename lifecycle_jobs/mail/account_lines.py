@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Final, cast
 
 from lifecycle_jobs.mail.account_box_lines import BOX_LINES
-from lifecycle_jobs.mail.account_contents import AccountLine, ExtraSpace, OrderCancelledLine, OrderPlacedLine, PayBy
+from lifecycle_jobs.mail.account_contents import (
+    AccountLine,
+    ChangedLine,
+    ExtraSpace,
+    OrderCancelledLine,
+    OrderPlacedLine,
+    PayBy,
+)
 from lifecycle_jobs.mail.desk import Desk, box_of, term_of
 from lifecycle_jobs.mail.detail import Detail
 from lifecycle_jobs.mail.facts import Event
@@ -14,6 +21,7 @@ from lifecycle_jobs.mail.facts import Event
 
 def _order_placed(event: Event, desk: Desk) -> AccountLine:
     detail, box = Detail(event), box_of(event)
+    previous = detail.text("previous_plan")
     return OrderPlacedLine(
         address=box.address,
         plan_name=desk.plan_named(detail.text("plan")),
@@ -27,6 +35,8 @@ def _order_placed(event: Event, desk: Desk) -> AccountLine:
         pay_by=cast("PayBy", detail.text("pay_by")),
         pay_url=desk.renew_url(box),
         extras=tuple(ExtraSpace(kind, gigabytes) for kind, gigabytes in detail.quantities("extras")),
+        previous_plan_name=None if previous == detail.text("plan") else desk.plan_named(previous),
+        archive_lost_mb=detail.optional_number("archive_lost_mb"),
     )
 
 
@@ -43,9 +53,25 @@ def _order_cancelled(event: Event, desk: Desk) -> AccountLine:
     )
 
 
+def _changed(event: Event, desk: Desk) -> AccountLine:
+    detail = Detail(event)
+    return ChangedLine(
+        address=box_of(event).address,
+        plan_name=desk.plan_named(detail.text("plan")),
+        previous_plan_name=desk.plan_named(detail.text("previous_plan")),
+        inbox_gb=detail.number("inbox_gb"),
+        archive_gb=detail.number("archive_gb"),
+        previous_inbox_gb=detail.number("previous_inbox_gb"),
+        previous_archive_gb=detail.number("previous_archive_gb"),
+        archive_lost_mb=detail.optional_number("archive_lost_mb"),
+        order_number=detail.text("order_number"),
+    )
+
+
 ACCOUNT_LINES: Final[Mapping[str, Callable[[Event, Desk], AccountLine]]] = {
     "order.placed": _order_placed,
     "order.cancelled": _order_cancelled,
+    "box.changed": _changed,
     **BOX_LINES,
 }
 """By kind of message. A line about no box at all is possible: what it tells of is the customer's."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from types import MappingProxyType
 from typing import Final
 
 from lifecycle_jobs.mail.account_box_samples import BOX_SAMPLES
-from lifecycle_jobs.mail.account_contents import ExtraSpace, OrderCancelledLine, OrderPlacedLine, PayBy
+from lifecycle_jobs.mail.account_contents import ChangedLine, ExtraSpace, OrderCancelledLine, OrderPlacedLine, PayBy
 from lifecycle_jobs.mail.contents import Content
 from lifecycle_jobs.mail.sample_letters import AWKWARD, FIRM, content
 from lifecycle_jobs.mail.sample_lines import BOX, SECOND, THIRD, E
@@ -48,6 +49,28 @@ def _cancelled(address: str, number: str, *, renews_itself: bool = False) -> Ord
     )
 
 
+_DOWNGRADE: Final = ChangedLine(
+    address=BOX,
+    plan_name="Standard",
+    previous_plan_name="Pro",
+    inbox_gb=1,
+    archive_gb=0,
+    previous_inbox_gb=2,
+    previous_archive_gb=3,
+    archive_lost_mb=2355,
+    order_number="R-4211-20270331",
+)
+_MORE_SPACE: Final = replace(
+    _DOWNGRADE,
+    address=SECOND,
+    previous_plan_name="Standard",
+    inbox_gb=2,
+    previous_inbox_gb=1,
+    previous_archive_gb=0,
+    archive_lost_mb=0,
+    order_number="R-4212-20270331",
+)
+
 ACCOUNT_SAMPLES: Final[Mapping[str, tuple[Content, ...]]] = MappingProxyType(
     {
         "order.placed": (
@@ -70,6 +93,20 @@ ACCOUNT_SAMPLES: Final[Mapping[str, tuple[Content, ...]]] = MappingProxyType(
                 _placed(SECOND, "R-4212-20270331", "card"),
                 holder=FIRM,
             ),
+            *(
+                content(
+                    "order.placed",
+                    _ORDER_DAY,
+                    replace(_placed(BOX, "R-4211-20270331", "card"), previous_plan_name="Pro", archive_lost_mb=lost),
+                )
+                for lost in (2355, None, 0)
+            ),
+        ),
+        "box.changed": (
+            content("box.changed", _ORDER_DAY, _MORE_SPACE),
+            content("box.changed", _ORDER_DAY, _DOWNGRADE, _MORE_SPACE, holder=FIRM),
+            content("box.changed", _ORDER_DAY, replace(_DOWNGRADE, archive_lost_mb=None), holder=AWKWARD),
+            content("box.changed", _ORDER_DAY, _DOWNGRADE),
         ),
         "order.cancelled": (
             content("order.cancelled", _ORDER_DAY, _cancelled(BOX, "R-4211-20270331")),

@@ -66,13 +66,17 @@ class Holder:
 
 @dataclass(frozen=True)
 class Sender:
-    """The provider who writes. ``legal_line`` is the company line of the footer; the phone may be empty."""
+    """The provider who writes. ``legal_line`` is the company line of the footer.
+
+    The phone and the bank account may be empty.
+    """
 
     name: str
     website: str
     support_email: str
     support_phone: str
     legal_line: str
+    bank_account: str
 
 
 @dataclass(frozen=True)

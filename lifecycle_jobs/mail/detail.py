@@ -39,6 +39,10 @@ class Detail:
         """A whole number."""
         return self._read(key, int)
 
+    def optional_number(self, key: str) -> int | None:
+        """A whole number, or None where there is none."""
+        return None if self._values.get(key) is None else self.number(key)
+
     def cents(self, key: str) -> int:
         """An amount in whole euro cents."""
         return self._read(key, _as_cents)

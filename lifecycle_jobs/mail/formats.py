@@ -15,6 +15,7 @@ from babel.dates import format_date
 from babel.numbers import format_currency, format_decimal
 
 from lifecycle_jobs.mail.contents import Locale
+from lifecycle_jobs.policy import MB_PER_GB
 
 _CENT: Final = Decimal("0.01")
 
@@ -52,6 +53,13 @@ def weekday_text(day: date, locale: Locale) -> str:
 def money_text(cents: int, locale: Locale) -> str:
     """An amount in euro from whole cents: ``12,08 €`` (with a space that does not break), ``€12.08``."""
     return format_currency(cents * _CENT, "EUR", locale=_BABEL[locale])
+
+
+def gigabytes_text(megabytes: int, locale: Locale) -> str:
+    """An amount of space: ``2,3 GB``; less than a tenth of one in ``MB``."""
+    if megabytes < MB_PER_GB // 10:
+        return f"{number_text(megabytes, locale)} MB"
+    return f"{format_decimal(round(megabytes / MB_PER_GB, 1), locale=_BABEL[locale])} GB"
 
 
 @lru_cache(maxsize=8192)

@@ -62,6 +62,7 @@ class Office:
             support_email=settings.provider.support_email,
             support_phone=settings.provider.support_phone,
             legal_line=settings.provider.legal_line,
+            bank_account=settings.provider.bank_account,
         )
         self._links = settings.links
         deletion = settings.deletion

@@ -13,6 +13,7 @@ SENDER: Final = Sender(
     support_email="assistenza@example.it",
     support_phone="+39 06 0000 0000",
     legal_line="Posta Certificata Esempio S.r.l., Via di Esempio 1, 00100 Roma - P. IVA 00000000000",
+    bank_account="IBAN IT60 X054 2811 1010 0000 0123 456, Posta Certificata Esempio S.r.l.",
 )
 LINKS: Final = Links(
     account="https://www.example.it/account",

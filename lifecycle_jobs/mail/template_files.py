@@ -35,7 +35,7 @@ from lifecycle_jobs.data import data_folder
 from lifecycle_jobs.errors import LifecycleError
 from lifecycle_jobs.mail.advice import next_step, replaceable, tried_again
 from lifecycle_jobs.mail.contents import Locale
-from lifecycle_jobs.mail.formats import day_text, money_text, number_text, weekday_text
+from lifecycle_jobs.mail.formats import day_text, gigabytes_text, money_text, number_text, weekday_text
 from lifecycle_jobs.mail.inline import StyleError, StyleInliner
 from lifecycle_jobs.mail.remembered import Remembered
 from lifecycle_jobs.mail.words import Words, WordsError, read_words
@@ -241,6 +241,7 @@ def _filters(words: Words, locale: Locale) -> dict[str, Callable[..., Any]]:
         "weekday": partial(weekday_text, locale=locale),
         "money": partial(money_text, locale=locale),
         "number": partial(number_text, locale=locale),
+        "gigabytes": partial(gigabytes_text, locale=locale),
         "before": _before,
         "days": partial(words.count, "days"),
         "years": partial(words.count, "years"),

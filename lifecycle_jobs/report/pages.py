@@ -31,6 +31,7 @@ class ReportPages:
             support_email=provider.support_email,
             support_phone=provider.support_phone,
             legal_line=provider.legal_line,
+            bank_account=provider.bank_account,
         )
 
     def render(self, report: DailyReport, locale: Locale) -> Rendered:

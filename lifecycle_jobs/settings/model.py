@@ -133,4 +133,4 @@ class Settings(BaseSettings):
             )
             for code, plan in self.plans.items()
         }
-        return Catalog(plans, self.business.vat_percent)
+        return Catalog(plans, self.business.vat_percent, self.business.extra_gb_price)

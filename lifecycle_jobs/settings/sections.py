@@ -69,6 +69,7 @@ class ProviderSettings(Section):
     website: Text
     support_email: Text
     support_phone: Line
+    bank_account: Line
     legal_line: Text
 
     def contradictions(self) -> Iterator[Wrong]:
@@ -82,6 +83,7 @@ class BusinessSettings(Section):
 
     zone: str
     vat_percent: Annotated[Decimal, BeforeValidator(number), Field(ge=0, le=100)]
+    extra_gb_price: Cents
     max_catch_up_days: Positive
 
     def contradictions(self) -> Iterator[Wrong]:

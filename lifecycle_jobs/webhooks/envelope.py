@@ -5,7 +5,8 @@ the same to the byte at each attempt and each replay; so is its `webhook-id`, by
 
 What a mail platform does with it, by `type`: `box.suspended` and `box.suspended_by_hand` block, `box.lifted` lift the
 block, `box.renewed` lift the block unless it was suspended by hand, and keep until `detail.new_expires_on`,
-`box.deleted` delete, `addon.disabled` take the space away, `addon.renewed` keep it. All the others only inform.
+`box.deleted` delete, `box.changed` give it plan and space as in the detail, `addon.disabled` take the space away,
+`addon.renewed` keep it. All the others only inform.
 `sequence` grows with each event of a box: what is lower than the last one that was applied to the box is out of date (a
 replay, say). After a restored backup it does so only if numbers were skipped: `numbering`. `address` names the box only
 as long as it lives, because a deleted box's address may be sold again: a receiver that keeps `box_id` beside it never

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import delete, insert, update
 from sqlalchemy.exc import DBAPIError
 
 from lifecycle_jobs import day
@@ -20,7 +20,7 @@ from lifecycle_jobs.errors import Refused
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.payments import refunds
 from tests import factories
-from tests.auditing import assert_books_are_right
+from tests.auditing import assert_books_are_right, breaches
 from tests.jobs.running import (
     Office,
     addon_row,
@@ -447,7 +447,7 @@ def test_a_plan_that_does_not_renew_itself_does_not_begin_to(office: Office) -> 
 
 
 def pay_by_credit(office: Office, order: str) -> Paid:
-    return pay_from_credit(office.store, Operator("anna", None, ON), order, request_id="r-1")
+    return pay_from_credit(office.store, factories.CATALOG, Operator("anna", None, ON), order, request_id="r-1")
 
 
 def test_credit_pays_an_open_order(office: Office, declined_box: int) -> None:
@@ -465,6 +465,20 @@ def test_credit_pays_an_open_order(office: Office, declined_box: int) -> None:
     assert details(office.store, "box.renewed")[0]["method"] == "credit"
     assert expires_on(office.store, declined_box) == NEXT_E
     assert_books_are_right(office.store, office.settings)
+
+
+@pytest.mark.usefixtures("declined_box")
+def test_an_order_that_is_paid_from_credit_without_a_debit_would_be_found(office: Office) -> None:
+    with office.store.write() as connection:
+        connection.execute(update(tables.customers).values(credit_cents=1600))
+        factories.credit_entry(connection, amount=1600, balance_after=1600)
+    pay_by_credit(office, "R-1")
+    with office.store.write() as connection:
+        connection.execute(delete(tables.credit_entries).where(tables.credit_entries.c.amount_cents < 0))
+
+    found = breaches(office.store, office.settings)
+
+    assert found["paid_once"] == [("paid, but there is no payment for it", "order:R-1")]
 
 
 @pytest.mark.usefixtures("declined_box")

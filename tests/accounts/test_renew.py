@@ -104,12 +104,16 @@ def test_the_history_says_who_ordered_what(office: Office, box: int) -> None:
         "order_number": f"R-{box}-20270331",
         "years": 1,
         "plan": "standard",
+        "previous_plan": "standard",
         "renews_until": "2028-03-31",
         "net": "12.40",
         "vat": "2.73",
         "gross": "15.13",
         "pay_by": "bank_transfer",
         "extras": {"extra_inbox": 1},
+        "inbox_gb": 2,
+        "archive_gb": 0,
+        "archive_lost_mb": 0,
     }
 
 
@@ -349,4 +353,42 @@ def test_what_costs_nothing_is_renewed_at_once(office: Office, box: int) -> None
 
     assert [row["status"] for row in look(office.store, tables.orders)] == ["paid"]
     assert expires_on(office.store, box) == NEXT_E
+    assert_books_are_right(office.store, office.settings)
+
+
+# Beside auto-renew
+
+
+@pytest.mark.parametrize(("years", "numbers"), [(1, ["R-1-20270331"]), (2, ["R-1-20270331", "R-1-20270331-2"])])
+def test_auto_renew_that_is_switched_on_after_an_order_pays_it_only_if_it_is_what_it_would_order(
+    office: Office, box: int, years: int, numbers: list[str]
+) -> None:
+    order(office, years=years)
+    with office.store.write() as connection:
+        factories.method(connection)
+    change(office.store, tables.boxes, box, auto_renew=True, payment_method_id="pm1")
+
+    office.day(E - timedelta(days=7))
+
+    found = look(office.store, tables.orders)
+    assert [row["order_number"] for row in found] == numbers
+    assert [row["status"] for row in found] == [*["cancelled"] * (len(numbers) - 1), "paid"]
+    assert expires_on(office.store, box) == NEXT_E
+    assert_books_are_right(office.store, office.settings)
+
+
+def test_an_add_on_that_was_bought_while_a_charge_was_open_is_on_the_order_of_the_next_slot(office: Office) -> None:
+    with office.store.write() as connection:
+        box = renewing_box(connection, token="sandbox_lost_answer_never_seen")
+    office.day(E - timedelta(days=7))
+    with office.store.write() as connection:
+        factories.addon(connection, "a1", box)
+    change(office.store, tables.payment_methods, "pm-a", token="pm_card_visa")
+
+    office.day(E - timedelta(days=5))
+
+    assert [(row["status"], row["gross_cents"]) for row in look(office.store, tables.orders)] == [
+        ("cancelled", 1208),
+        ("paid", 1513),
+    ]
     assert_books_are_right(office.store, office.settings)

@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 from pydantic import TypeAdapter
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from lifecycle_jobs.accounts.requests import Request, once
 from lifecycle_jobs.db import tables
@@ -111,3 +111,35 @@ def test_of_two_at_the_same_moment_one_is_done_and_both_get_its_answer(postgresq
 
     assert answers == [Counted(1, ON)] * 8
     assert happened(store) == ["counted"]
+
+
+def test_what_the_database_gave_up_for_another_is_done_again(postgresql_store: Store) -> None:
+    """Two operations that each hold a row and wait for the other's: PostgreSQL gives one of them up."""
+    store, answers = postgresql_store, list[Counted]()
+    with store.write() as connection:
+        for customer in ("c1", "c2"):
+            factories.customer(connection, customer)
+    together = threading.Barrier(2)
+
+    def ask(first: str, second: str) -> None:
+        waited = list[bool]()
+
+        def perform(connection: Connection, origin: Origin) -> Counted:
+            for customer in (first, second):
+                this = tables.customers.c.customer_id == customer
+                connection.execute(update(tables.customers).where(this).values(name=first))
+                if not waited:
+                    waited.append(True)
+                    together.wait(30)
+            return Counted(1, origin.occurred_on)
+
+        request = Request(first, "rename", {}, _RESULTS)
+        answers.append(once(store, Operator("anna", None, ON), request, perform))
+
+    threads = [threading.Thread(target=ask, args=each) for each in (("c1", "c2"), ("c2", "c1"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert answers == [Counted(1, ON)] * 2

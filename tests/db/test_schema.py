@@ -162,6 +162,40 @@ def test_boxes_that_are_there_before_the_upgrade_count_from_the_expiry_they_have
         assert connection.execute(noted).all() == [(date(2028, 3, 31), 2), (date(2028, 3, 31), None)]
 
 
+def test_payments_that_are_there_before_the_upgrade_keep_their_order_and_their_numbers(
+    empty_database_of_its_kind: Store,
+) -> None:
+    with empty_database_of_its_kind.write() as connection:
+        config = schema._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        for statement in (
+            "INSERT INTO customers (customer_id, name, email, locale) VALUES ('c1', 'Mario', 'c1@example.it', 'it')",
+            (
+                "INSERT INTO orders (id, order_number, kind, customer_id, placed_on, net_cents, vat_cents, gross_cents,"
+                " status) VALUES (7, 'R-7', 'topup', 'c1', '2027-03-01', 990, 218, 1208, 'awaiting_payment')"
+            ),
+            (
+                "INSERT INTO registered_payments (order_id, reference, amount_cents, registered_on, actor, effective) "
+                "VALUES (7, 'CRO-1', 1208, '2027-03-02', 'anna', true), (7, 'CRO-2', 1208, '2027-03-03', 'anna', false)"
+            ),
+        ):
+            connection.execute(text(statement))
+
+    schema.upgrade(empty_database_of_its_kind)
+
+    with empty_database_of_its_kind.write() as connection:
+        columns = tables.registered_payments.c
+        kept = select(
+            columns.id, columns.order_id, columns.order_number, columns.reference, columns.paid_on, columns.effective
+        )
+        assert connection.execute(kept.order_by(columns.id)).all() == [
+            (1, 7, "R-7", "CRO-1", date(2027, 3, 2), True),
+            (2, 7, "R-7", "CRO-2", date(2027, 3, 3), False),
+        ]
+        factories.registered_payment(connection, "CRO-3", order_id=7, effective=False)
+
+
 def test_an_empty_sqlite_file_creates_itself_and_an_empty_server_waits_for_a_person(
     empty_sqlite_url: str, empty_postgresql_url: str
 ) -> None:

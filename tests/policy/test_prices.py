@@ -12,8 +12,10 @@ from lifecycle_jobs.policy import (
     Catalog,
     Plan,
     Policy,
+    Space,
     addon_renewed_with_box,
     addon_step,
+    archive_lost_mb,
     deletions_allowed,
     renewal_net,
 )
@@ -140,3 +142,24 @@ def test_what_becomes_of_an_addon_that_credit_pays(
     )
 
     assert found == step
+
+
+SMALL, LARGE = Space(1, 0), Space(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "used_mb", "lost_mb"),
+    [
+        (LARGE, SMALL, 2355, 2355),
+        (LARGE, SMALL, 0, 0),
+        (LARGE, SMALL, None, None),
+        (Space(2, 8), LARGE, 3 * 1024, 0),
+        (Space(2, 8), LARGE, 3 * 1024 + 1, 1),
+        (SMALL, LARGE, None, 0),
+        (LARGE, LARGE, 9999, 0),
+    ],
+)
+def test_an_archive_loses_what_it_has_no_room_for(
+    before: Space, after: Space, used_mb: int | None, lost_mb: int | None
+) -> None:
+    assert archive_lost_mb(before, after, used_mb) == lost_mb

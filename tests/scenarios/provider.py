@@ -335,4 +335,9 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "addon.credit_short": lambda d: f"{d['shortfall']} short",
     "addon.disabled": _reason,
     "deletion.approved": lambda _: "",
+    "order.placed": lambda d: f"{d['plan']} until {d['renews_until']}, {d['gross']} by {d['pay_by']}",
+    "order.cancelled": lambda d: str(d["order_number"]),
+    "payment.registered": lambda d: f"{d['amount']} {d['unapplied_because'] or 'applied'}",
+    "box.changed": lambda d: f"{d['plan']}, {d['inbox_gb']} + {d['archive_gb']} GB, {d['archive_lost_mb']} MB lost",
+    "autorenew.switched_on": lambda d: f"{d['payment_method_id']}, {d['years']} years",
 }

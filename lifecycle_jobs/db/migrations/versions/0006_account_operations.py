@@ -37,6 +37,7 @@ def upgrade() -> None:
         sa.Column("order_id", Id, nullable=False),
         sa.Column("pay_by", sa.Text(), nullable=False),
         sa.Column("plan", Key, nullable=True, comment="the box's plan once it is paid; none if it stays"),
+        sa.Column("dropped_addons", Json, nullable=True, comment="the add-ons that end once it is paid"),
         sa.Column(
             "cancelled_on",
             sa.Date(),
