@@ -12,9 +12,11 @@ ids, as the jobs do, so that the two never act on the same box at once. It is do
 
 from __future__ import annotations
 
+from lifecycle_jobs.accounts.buy_box import BoughtBox, Purchase, buy_box
 from lifecycle_jobs.accounts.cancel_box import CancelledBox, WithdrawnBox, cancel_box, withdraw_cancellation
 from lifecycle_jobs.accounts.cancel_order import CancelledOrder, cancel_order
 from lifecycle_jobs.accounts.customers import Sheet, find_customer
+from lifecycle_jobs.accounts.first_payment import FirstPaidBy, FirstPayment
 from lifecycle_jobs.accounts.hold_box import HeldBox, ReleasedBox, hold_box, release_box
 from lifecycle_jobs.accounts.pay import Paid, PaidBy, Payment, apply_payment, pay_from_credit, pay_order
 from lifecycle_jobs.accounts.plan_change import WantedSpace
@@ -23,9 +25,12 @@ from lifecycle_jobs.accounts.resolve import resolve_charge
 from lifecycle_jobs.accounts.suspend_box import LiftedBox, SuspendedBox, lift_suspension, suspend_box
 
 __all__ = [
+    "BoughtBox",
     "CancelledBox",
     "CancelledOrder",
     "Expiring",
+    "FirstPaidBy",
+    "FirstPayment",
     "HeldBox",
     "LiftedBox",
     "Paid",
@@ -34,6 +39,7 @@ __all__ = [
     "Payment",
     "Placed",
     "PlacedOrder",
+    "Purchase",
     "ReleasedBox",
     "Sheet",
     "SuspendedBox",
@@ -41,6 +47,7 @@ __all__ = [
     "WantedSpace",
     "WithdrawnBox",
     "apply_payment",
+    "buy_box",
     "cancel_box",
     "cancel_order",
     "find_customer",

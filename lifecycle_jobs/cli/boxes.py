@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from lifecycle_jobs.cli.output import print_json, say
+from lifecycle_jobs.cli.payments import cents_of, reference_of
 from lifecycle_jobs.cli.setting import By, Config, Json, RequestId, Why, open_office, parse_date, request_id_of
 
 box = typer.Typer(help="What is done to one box, by its holder or by the office.", no_args_is_help=True)
 
 _Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="The box's address.")]
+_PayBy = Literal["bank_transfer", "card", "paypal", "credit", "agreement"]
 _Reason = Annotated[str, typer.Option("--reason", help="Kept with the box; not told to its holder.")]
 
 
@@ -164,6 +166,75 @@ def lift(
         )
     else:
         say(f"{lifted.address} is active again.")
+
+
+@box.command("buy")
+def buy(
+    address: _Address,
+    customer: Annotated[str, typer.Option("--customer", metavar="ID", help="Whose it is going to be.")],
+    plan: Annotated[str, typer.Option("--plan", help="The plan's code.")],
+    years: Annotated[
+        int | None, typer.Option("--years", min=1, max=5, help="For how many years.", show_default=False)
+    ] = None,
+    pay: Annotated[
+        _PayBy | None, typer.Option("--pay", help="How it is paid, unless it costs nothing.", show_default=False)
+    ] = None,
+    amount: Annotated[
+        str | None, typer.Option("--amount", metavar="EUROS", help="What arrived, e.g. 12.08.", show_default=False)
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option("--reference", help="What the bank calls it; of an unapplied payment too.", show_default=False),
+    ] = None,
+    paid_on: Annotated[
+        str | None,
+        typer.Option("--paid-on", metavar="DATE", help="When, as the bank says (default: today).", show_default=False),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", metavar="ID", help="The stored method that it renews itself by.", show_default=False),
+    ] = None,
+    no_auto_renew: Annotated[
+        bool, typer.Option("--no-auto-renew", help="Do not let the box renew itself although a card or PayPal paid.")
+    ] = False,
+    domain: Annotated[
+        str | None,
+        typer.Option("--domain", metavar="NAME", help="The domain it comes with, instead of --years."),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="DATE", help="Until when a domain is paid that has no box yet."),
+    ] = None,
+    config: Config = None,
+    json: Json = False,
+    by: By = None,
+    why: Why = None,
+    request_id: RequestId = None,
+) -> None:
+    """Sell a box that is paid: a new address, or a deleted one to its former holder. It works from today."""
+    from lifecycle_jobs.accounts import FirstPayment, Purchase, buy_box
+
+    request_id = request_id_of(request_id)
+    payment = FirstPayment(
+        pay,
+        None if amount is None else cents_of(amount),
+        None if reference is None else reference_of(reference, "--reference"),
+        None if paid_on is None else parse_date(paid_on),
+    )
+    end = None if until is None else parse_date(until)
+    purchase = Purchase(customer, address, plan, years, domain, end, method, auto_renew=not no_auto_renew)
+    with open_office(config) as office:
+        catalog, operator = office.settings.catalog(), office.operator(by, why)
+        bought = buy_box(office.store, catalog, operator, purchase, payment, request_id=request_id)
+    if _shown_as_json(request_id, bought, json=json):
+        return
+    say(f"{bought.address} is sold until {bought.expires_on} (order {bought.order_number}).")
+    if bought.deleted_on is not None:
+        say(f"The last box of this address was deleted on {bought.deleted_on}; this one is new and empty.")
+    if bought.renews_itself:
+        say("It renews itself.")
+    if bought.hint:
+        say(f"It does not renew itself. {bought.hint}")
 
 
 def _shown_as_json(request_id: str, result: Any, *, json: bool) -> bool:

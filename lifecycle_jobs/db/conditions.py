@@ -25,6 +25,12 @@ from lifecycle_jobs.policy import Policy, PolicyGroup
 Refusals = Sequence[tuple[str, ColumnElement[bool]]]
 """Why a row that is due by date is left alone: reason and condition, most telling first."""
 
+TERM_PAID = ("box.renewed", "box.bought")
+"""The kinds of event of a term that has an order, paid or on account; their detail names it."""
+
+EXPIRY_MOVED = (*TERM_PAID,)
+"""The kinds of event that move E: from their `term_expires_on` to the `new_expires_on` in their detail."""
+
 unresolved = charges.c.status.in_(("pending", "unknown"))
 """A charge of which nobody knows yet whether the bank made it."""
 

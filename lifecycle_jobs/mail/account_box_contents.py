@@ -8,6 +8,8 @@ from datetime import date
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
+from lifecycle_jobs.mail.methods import PaymentMethodText
+
 BoxMessageKind = Literal[
     "cancellation.recorded",
     "cancellation.withdrawn",
@@ -15,6 +17,7 @@ BoxMessageKind = Literal[
     "hold.released",
     "box.suspended_by_hand",
     "box.lifted",
+    "box.bought",
 ]
 """Kinds of message that tell of these operations."""
 
@@ -83,6 +86,30 @@ class LiftedLine:
     expires_on: date
 
 
+@dataclass(frozen=True)
+class BoughtLine:
+    """A box that was bought: welcome and receipt. It works from ``starts_on`` to ``expires_on``, both inclusive.
+
+    ``method`` is ``None`` for a bank transfer, ``on_account`` an order that will be invoiced under an agreement.
+    ``again``: the address had a box that was deleted; the new one is empty. ``domain`` is set where the box is renewed
+    together with a hosting domain.
+    """
+
+    address: str
+    plan_name: str
+    starts_on: date
+    expires_on: date
+    order_number: str
+    net_cents: int
+    vat_cents: int
+    gross_cents: int
+    method: PaymentMethodText | None
+    on_account: bool
+    renews_itself: bool
+    again: bool
+    domain: str | None
+
+
 BoxLine: TypeAlias = (
     CancellationRecordedLine
     | CancellationWithdrawnLine
@@ -90,6 +117,7 @@ BoxLine: TypeAlias = (
     | HoldReleasedLine
     | SuspendedByHandLine
     | LiftedLine
+    | BoughtLine
 )
 
 BOX_LINE_TYPES: Final[Mapping[str, type[BoxLine]]] = MappingProxyType(
@@ -100,6 +128,7 @@ BOX_LINE_TYPES: Final[Mapping[str, type[BoxLine]]] = MappingProxyType(
         "hold.released": HoldReleasedLine,
         "box.suspended_by_hand": SuspendedByHandLine,
         "box.lifted": LiftedLine,
+        "box.bought": BoughtLine,
     }
 )
 """The type of line that each kind of message is made of."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from lifecycle_jobs.mail.account_box_contents import (
+    BoughtLine,
     BoxLine,
     CancellationRecordedLine,
     CancellationWithdrawnLine,
@@ -14,7 +15,7 @@ from lifecycle_jobs.mail.account_box_contents import (
     LiftedLine,
     SuspendedByHandLine,
 )
-from lifecycle_jobs.mail.desk import Desk, box_of, term_of
+from lifecycle_jobs.mail.desk import Desk, box_of, method_text, term_of
 from lifecycle_jobs.mail.detail import Detail
 from lifecycle_jobs.mail.facts import Event
 from lifecycle_jobs.policy import deletion_date, suspends_on
@@ -79,6 +80,26 @@ def _lifted(event: Event, desk: Desk) -> BoxLine:
     return LiftedLine(address=box.address, plan_name=desk.plan(box).name, expires_on=term_of(event))
 
 
+def _bought(event: Event, desk: Desk) -> BoxLine:
+    detail, box = Detail(event), box_of(event)
+    kind = detail.optional_text("method")
+    return BoughtLine(
+        address=box.address,
+        plan_name=desk.plan_named(detail.text("plan")),
+        starts_on=event.occurred_on,
+        expires_on=detail.day("new_expires_on"),
+        order_number=detail.text("order_number"),
+        net_cents=detail.cents("net"),
+        vat_cents=detail.cents("vat"),
+        gross_cents=detail.cents("gross"),
+        method=method_text(kind, event.method) if kind else None,
+        on_account=kind == "agreement",
+        renews_itself=detail.flag("renews_itself"),
+        again=detail.optional_day("address_deleted_on") is not None,
+        domain=detail.optional_text("domain"),
+    )
+
+
 BOX_LINES: Final[Mapping[str, Callable[[Event, Desk], BoxLine]]] = {
     "cancellation.recorded": _cancellation_recorded,
     "cancellation.withdrawn": _cancellation_withdrawn,
@@ -86,5 +107,6 @@ BOX_LINES: Final[Mapping[str, Callable[[Event, Desk], BoxLine]]] = {
     "hold.released": _hold_released,
     "box.suspended_by_hand": _suspended_by_hand,
     "box.lifted": _lifted,
+    "box.bought": _bought,
 }
 """By kind of message."""

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from lifecycle_jobs.mail.account_box_contents import (
+    BoughtLine,
     CancellationRecordedLine,
     CancellationWithdrawnLine,
     HoldPlacedLine,
@@ -16,8 +17,9 @@ from lifecycle_jobs.mail.account_box_contents import (
     SuspendedByHandLine,
 )
 from lifecycle_jobs.mail.contents import Content
-from lifecycle_jobs.mail.sample_letters import AWKWARD, content
-from lifecycle_jobs.mail.sample_lines import BOX, SECOND, THIRD, E
+from lifecycle_jobs.mail.methods import PaymentMethodText
+from lifecycle_jobs.mail.sample_letters import AWKWARD, FIRM, content
+from lifecycle_jobs.mail.sample_lines import AGREEMENT, BOX, CARD, SECOND, THIRD, E
 
 _DAY: Final = date(2027, 3, 16)
 _AFTER_E: Final = date(2027, 4, 10)
@@ -29,6 +31,32 @@ def _renew(address: str) -> str:
 
 def _withdrawn(address: str, *, renews_itself: bool) -> CancellationWithdrawnLine:
     return CancellationWithdrawnLine(address, "Standard", E, renews_itself, _renew(address))
+
+
+def _bought(
+    address: str,
+    method: PaymentMethodText | None,
+    *,
+    net: int = 990,
+    vat: int = 218,
+    again: bool = False,
+    domain: str | None = None,
+) -> BoughtLine:
+    return BoughtLine(
+        address=address,
+        plan_name="Domain" if domain else "Standard",
+        starts_on=_DAY,
+        expires_on=date(2028, 3, 15),
+        order_number="R-4211-20270315",
+        net_cents=net,
+        vat_cents=vat,
+        gross_cents=net + vat,
+        method=method,
+        on_account=method == AGREEMENT,
+        renews_itself=method in {CARD, AGREEMENT},
+        again=again,
+        domain=domain,
+    )
 
 
 BOX_SAMPLES: Final[Mapping[str, tuple[Content, ...]]] = MappingProxyType(
@@ -65,6 +93,12 @@ BOX_SAMPLES: Final[Mapping[str, tuple[Content, ...]]] = MappingProxyType(
         "box.lifted": (
             content("box.lifted", _DAY, LiftedLine(BOX, "Standard", E)),
             content("box.lifted", _AFTER_E, LiftedLine(THIRD, "Pro", E), holder=AWKWARD),
+        ),
+        "box.bought": (
+            content("box.bought", _DAY, _bought(BOX, CARD)),
+            content("box.bought", _DAY, _bought(SECOND, None, again=True), holder=FIRM),
+            content("box.bought", _DAY, _bought(THIRD, AGREEMENT), holder=AWKWARD),
+            content("box.bought", _DAY, _bought(THIRD, None, net=0, vat=0, domain="example.com")),
         ),
     }
 )

@@ -15,6 +15,7 @@ _URGENCY: Final[Mapping[str, int]] = MappingProxyType(
         "charge.declined": 2,
         "order.placed": 2,
         "box.renewed": 4,
+        "box.bought": 4,
         "addon.renewed": 4,
     }
 )

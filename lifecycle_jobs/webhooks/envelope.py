@@ -3,10 +3,17 @@
 The body is `{"type": kind, "timestamp": …, "data": {…}}`. It tells what happened, not how things are by now, and it is
 the same to the byte at each attempt and each replay; so is its `webhook-id`, by which a receiver knows what it has had.
 
-What a mail platform does with it, by `type`: `box.suspended` and `box.suspended_by_hand` block, `box.lifted` lift the
-block, `box.renewed` lift the block unless it was suspended by hand, and keep until `detail.new_expires_on`,
-`box.deleted` delete, `box.changed` give it plan and space as in the detail, `addon.disabled` take the space away,
-`addon.renewed` keep it. All the others only inform.
+What a mail platform does with it, by `type`:
+
+- `box.bought`: create the box, with plan and space as in the detail, and keep it until `detail.new_expires_on`;
+- `box.renewed`: keep until `detail.new_expires_on`; lift the block, unless it was suspended by hand;
+- `box.suspended`, `box.suspended_by_hand`: block; `box.lifted`: lift the block;
+- `box.deleted`: delete;
+- `box.changed`: give it plan and space as in the detail;
+- `addon.disabled`: take the space away; `addon.renewed`: keep it.
+
+All the others only inform.
+
 `sequence` grows with each event of a box: what is lower than the last one that was applied to the box is out of date (a
 replay, say). After a restored backup it does so only if numbers were skipped: `numbering`. `address` names the box only
 as long as it lives, because a deleted box's address may be sold again: a receiver that keeps `box_id` beside it never

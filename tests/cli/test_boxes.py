@@ -88,6 +88,28 @@ def test_a_suspension_lifted_past_the_last_day_leaves_the_box_suspended_and_says
     assert "it is suspended for want of payment" in typed.out
 
 
+@pytest.mark.usefixtures("box")
+def test_a_box_is_sold_and_what_is_known_of_its_address_is_said(lifecycle: Type, sqlite_store: Store) -> None:
+    new = "nuova@pec.example.it"
+    with sqlite_store.write() as connection:
+        factories.box(connection, new, status="deleted", expires_on=factories.LONG_AGO)
+    paid = ("--pay", "card", "--amount", "12.08", "--reference", "pi_1")
+
+    typed = lifecycle("box", "buy", new, "--customer", "c1", "--plan", "standard", "--years", "1", *paid)
+
+    assert typed.code == 0, typed.err
+    assert typed.out.startswith(f"{new} is sold until ")
+    assert "The last box of this address was deleted on 2020-04-01; this one is new and empty." in typed.out
+    assert "It does not renew itself. No card of the holder to charge is stored" in typed.out
+
+
+@pytest.mark.usefixtures("box")
+def test_what_is_missing_to_sell_a_box_is_said(lifecycle: Type) -> None:
+    typed = lifecycle("box", "buy", "nuova@pec.example.it", "--customer", "c1", "--plan", "standard", "--years", "1")
+
+    assert (typed.code, typed.err) == (2, "It costs 12.08: say how it is paid (--pay).\n")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -119,6 +141,7 @@ def test_what_is_refused_ends_with_2_and_a_sentence(lifecycle: Type, command: st
         ("hold.placed", "We have put the certified mailbox"),
         ("hold.released", "is no longer on hold"),
         ("box.suspended_by_hand", "by a decision of ours, not for non-payment"),
+        ("box.bought", "valid up to and including"),
         ("box.lifted", "you can send and receive messages again"),
     ],
 )
