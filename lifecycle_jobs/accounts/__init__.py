@@ -16,6 +16,7 @@ from lifecycle_jobs.accounts.buy_box import BoughtBox, Purchase, buy_box
 from lifecycle_jobs.accounts.cancel_box import CancelledBox, WithdrawnBox, cancel_box, withdraw_cancellation
 from lifecycle_jobs.accounts.cancel_order import CancelledOrder, cancel_order
 from lifecycle_jobs.accounts.customers import Sheet, find_customer
+from lifecycle_jobs.accounts.domain import ReleasedDomain, RenewedDomain, release_domain, renew_domain
 from lifecycle_jobs.accounts.first_payment import FirstPaidBy, FirstPayment
 from lifecycle_jobs.accounts.hold_box import HeldBox, ReleasedBox, hold_box, release_box
 from lifecycle_jobs.accounts.pay import Paid, PaidBy, Payment, apply_payment, pay_from_credit, pay_order
@@ -41,6 +42,8 @@ __all__ = [
     "PlacedOrder",
     "Purchase",
     "ReleasedBox",
+    "ReleasedDomain",
+    "RenewedDomain",
     "Sheet",
     "SuspendedBox",
     "Wanted",
@@ -57,6 +60,8 @@ __all__ = [
     "pay_order",
     "place_renewals",
     "release_box",
+    "release_domain",
+    "renew_domain",
     "resolve_charge",
     "suspend_box",
     "withdraw_cancellation",

@@ -19,6 +19,7 @@ from lifecycle_jobs.cli import (
     customers,
     data,
     days,
+    domains,
     emergency,
     mail,
     messages,
@@ -68,6 +69,7 @@ app.command("import")(data.import_files)
 app.command("export")(data.export_files)
 app.add_typer(configuration, name="config")
 app.add_typer(boxes.box, name="box")
+app.add_typer(domains.domain, name="domain")
 app.add_typer(data.db, name="db")
 app.add_typer(mail.templates, name="templates")
 app.add_typer(messages.mail, name="mail")
