@@ -5,13 +5,13 @@
   alone), or one registered by hand; what was refunded or set aside for refund is none.
 - `money_placed`: all other money has its place too: no payment that counts hangs on an order that is not paid, and no
   debit is without the order it paid.
-- `renewals_ordered`: every renewal has its order, paid or on account, of the same box and term, and every such order
-  its one renewal.
+- `renewals_ordered`: every renewal, and every purchase of a box, has its order, paid or on account, of the same box and
+  term, and every such order its one renewal or purchase.
 - `credit_ledger`: every balance is the sum of its ledger, entry by entry, and never was below zero; every top-up that
   was paid is in it once, and in full.
-- `expiry_explained`: every E is the one the box came with (`boxes.imported_expires_on`, set by import alone), moved
-  on by the recorded renewals, each from where the one before had ended; add-ons paid with the renewal end with their
-  box.
+- `expiry_explained`: every E is the one the box came with (`boxes.imported_expires_on`, set by import, or the eve of
+  the first day of a box that was bought), moved by what is recorded to move it (`EXPIRY_MOVED`), each time from where
+  the one before had put it; add-ons paid with the renewal end with their box.
 - `none_overdue`: after the latest completed run no box is active past E, but for the reasons for which `suspend`
   leaves it.
 - `told_once`: what holders are told of was told, in one message per customer, kind and pass of a run or operation, and

@@ -8,6 +8,8 @@ from sqlalchemy import ColumnElement, Select, Subquery, and_, case, exists, fals
 
 from lifecycle_jobs.audit.invariant import Scope, detail, rows
 from lifecycle_jobs.db.conditions import (
+    EXPIRY_MOVED,
+    TERM_PAID,
     by_plan,
     days_from,
     latest_charge_not_attempted,
@@ -19,11 +21,12 @@ from lifecycle_jobs.db.dialect import joined
 from lifecycle_jobs.db.tables import addons, boxes, events, orders, parked_rows
 
 _not_closed = orders.c.status.in_(("awaiting_payment", "cancelled"))
-_is_renewal = events.c.kind == "box.renewed"
+_is_renewal = events.c.kind.in_(TERM_PAID)
+_moves_expiry = events.c.kind.in_(EXPIRY_MOVED)
 
 
 def renewal_without_order(_: Scope) -> Select[Any]:
-    """A box was renewed, and its order does not say so."""
+    """A box was renewed, or bought, and its order does not say so."""
     other = or_(
         orders.c.box_id.is_distinct_from(events.c.box_id),
         orders.c.term_expires_on.is_distinct_from(events.c.term_expires_on),
@@ -77,7 +80,7 @@ def _renewals() -> Subquery:
             func.row_number().over(**backwards).label("from_the_last"),
         )
         .join(boxes, boxes.c.id == events.c.box_id)
-        .where(_is_renewal, events.c.id > func.coalesce(boxes.c.imported_after_event, 0))
+        .where(_moves_expiry, events.c.id > func.coalesce(boxes.c.imported_after_event, 0))
         .subquery()
     )
 

@@ -12,10 +12,13 @@ from datetime import date
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
+from lifecycle_jobs.mail.account_box_contents import BOX_LINE_TYPES, BoxLine, BoxMessageKind
 from lifecycle_jobs.mail.method_contents import METHOD_LINE_TYPES, MethodLine, MethodMessageKind
 from lifecycle_jobs.mail.purchase_contents import PURCHASE_LINE_TYPES, PurchaseLine, PurchaseMessageKind
 
-AccountMessageKind = Literal["order.placed", "order.cancelled", "box.changed", MethodMessageKind, PurchaseMessageKind]
+AccountMessageKind = Literal[
+    "order.placed", "order.cancelled", "box.changed", MethodMessageKind, PurchaseMessageKind, BoxMessageKind
+]
 """Kinds of message that tell of account operations."""
 
 PayBy = Literal["bank_transfer", "card", "paypal", "credit"]
@@ -89,7 +92,7 @@ class ChangedLine:
     order_number: str
 
 
-AccountLine: TypeAlias = OrderPlacedLine | OrderCancelledLine | ChangedLine | MethodLine | PurchaseLine
+AccountLine: TypeAlias = OrderPlacedLine | OrderCancelledLine | ChangedLine | MethodLine | PurchaseLine | BoxLine
 
 ACCOUNT_LINE_TYPES: Final[Mapping[str, type[AccountLine]]] = MappingProxyType(
     {
@@ -98,6 +101,7 @@ ACCOUNT_LINE_TYPES: Final[Mapping[str, type[AccountLine]]] = MappingProxyType(
         **METHOD_LINE_TYPES,
         **PURCHASE_LINE_TYPES,
         "box.changed": ChangedLine,
+        **BOX_LINE_TYPES,
     }
 )
 """The type of line that each kind of message is made of."""

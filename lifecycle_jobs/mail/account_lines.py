@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, cast
 
+from lifecycle_jobs.mail.account_box_lines import BOX_LINES
 from lifecycle_jobs.mail.account_contents import (
     AccountLine,
     ChangedLine,
@@ -75,5 +76,6 @@ ACCOUNT_LINES: Final[Mapping[str, Callable[[Event, Desk], AccountLine]]] = {
     **METHOD_LINES,
     **PURCHASE_LINES,
     "box.changed": _changed,
+    **BOX_LINES,
 }
 """By kind of message. A line about no box at all is possible: what it tells of is the customer's."""

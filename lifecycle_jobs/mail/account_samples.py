@@ -8,6 +8,7 @@ from datetime import date
 from types import MappingProxyType
 from typing import Final
 
+from lifecycle_jobs.mail.account_box_samples import BOX_SAMPLES
 from lifecycle_jobs.mail.account_contents import ChangedLine, ExtraSpace, OrderCancelledLine, OrderPlacedLine, PayBy
 from lifecycle_jobs.mail.contents import Content
 from lifecycle_jobs.mail.method_samples import METHOD_SAMPLES
@@ -123,6 +124,7 @@ ACCOUNT_SAMPLES: Final[Mapping[str, tuple[Content, ...]]] = MappingProxyType(
         ),
         **METHOD_SAMPLES,
         **PURCHASE_SAMPLES,
+        **BOX_SAMPLES,
     }
 )
 """Messages to render, by kind."""

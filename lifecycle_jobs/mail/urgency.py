@@ -11,9 +11,12 @@ _URGENCY: Final[Mapping[str, int]] = MappingProxyType(
         "box.deletion_warning": 0,
         "box.deleted": 0,
         "box.suspended": 1,
+        "box.suspended_by_hand": 1,
         "charge.declined": 2,
         "order.placed": 2,
         "box.renewed": 4,
+        "box.bought": 4,
+        "box.domain_renewed": 4,
         "addon.renewed": 4,
     }
 )

@@ -3,13 +3,22 @@
 The body is `{"type": kind, "timestamp": …, "data": {…}}`. It tells what happened, not how things are by now, and it is
 the same to the byte at each attempt and each replay; so is its `webhook-id`, by which a receiver knows what it has had.
 
-What a mail platform does with it, by `type`: `box.suspended` block, `box.renewed` lift the block and keep until
-`detail.new_expires_on`, `box.deleted` delete, `box.changed` give it plan and space as in the detail, `addon.bought`
-give the space, `addon.disabled` take it away, `addon.renewed` keep it. All the others only inform. `sequence` grows
-with each event of a box: what is lower than the last one that was applied to the box is out of date (a replay, say).
-After a restored backup it does so only if numbers were skipped: `numbering`. `address` names the box only as long as it
-lives, because a deleted box's address may be sold again: a receiver that keeps `box_id` beside it never deletes the
-wrong one.
+What a mail platform does with it, by `type`:
+
+- `box.bought`: create the box, with plan and space as in the detail, and keep it until `detail.new_expires_on`;
+- `box.renewed`, `box.domain_renewed`: keep until `detail.new_expires_on`; lift the block, unless it was suspended by
+  hand;
+- `box.suspended`, `box.suspended_by_hand`: block; `box.lifted`: lift the block;
+- `box.deleted`: delete;
+- `box.changed`: give it plan and space as in the detail;
+- `addon.bought`: give the space; `addon.disabled`: take it away; `addon.renewed`: keep it.
+
+All the others only inform.
+
+`sequence` grows with each event of a box: what is lower than the last one that was applied to the box is out of date (a
+replay, say). After a restored backup it does so only if numbers were skipped: `numbering`. `address` names the box only
+as long as it lives, because a deleted box's address may be sold again: a receiver that keeps `box_id` beside it never
+deletes the wrong one.
 """
 
 from __future__ import annotations

@@ -2,7 +2,9 @@
 
 What happened to a box goes out: the kinds that begin with `box.`, `charge.` or `addon.`. What a person did in the
 office stays there (`deletion.approved`, `parked.retried`, `emergency.stopped` …), and so does bookkeeping
-(`payment.registered`, `payment.refunded`): where a payment changes a box, a `box.renewed` says so.
+(`payment.registered`, `payment.refunded`): where a payment changes a box, a `box.renewed` says so. Notices and holds
+stay here too (`cancellation.recorded`, `hold.placed` …): nothing follows from them for the platform until a rule acts
+on them, and why a box is on hold is nobody else's business.
 
 Events go out from the first pass with a `webhooks.url` on. Earlier ones, and those being written at that very moment,
 go only by `webhooks replay`. If the url is taken away and put back, what happened in between goes too.

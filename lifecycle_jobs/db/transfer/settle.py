@@ -26,6 +26,7 @@ from sqlalchemy import (
     update,
 )
 
+from lifecycle_jobs.db.conditions import EXPIRY_MOVED
 from lifecycle_jobs.db.tables import addons, boxes, customers, events, payment_methods
 from lifecycle_jobs.db.transfer.staging import addons_in, boxes_in, customers_in, payment_methods_in
 
@@ -185,7 +186,7 @@ def _note_what_boxes_came_with(connection: Connection) -> None:
     set_now = or_(box.old_status.is_(None), box.expires_on != box.old_expires_on)
     renewed = (
         select(func.max(events.c.id))
-        .where(events.c.box_id == box.box_id, events.c.kind == "box.renewed")
+        .where(events.c.box_id == box.box_id, events.c.kind.in_(EXPIRY_MOVED))
         .correlate(boxes_in)
         .scalar_subquery()
     )
