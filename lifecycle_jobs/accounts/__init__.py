@@ -24,6 +24,7 @@ from lifecycle_jobs.accounts.plan_change import WantedSpace
 from lifecycle_jobs.accounts.renew import Expiring, PayBy, Placed, PlacedOrder, Wanted, place_renewals
 from lifecycle_jobs.accounts.resolve import resolve_charge
 from lifecycle_jobs.accounts.suspend_box import LiftedBox, SuspendedBox, lift_suspension, suspend_box
+from lifecycle_jobs.accounts.undo_renewal import UndoneRenewal, undo_renewal
 
 __all__ = [
     "BoughtBox",
@@ -46,6 +47,7 @@ __all__ = [
     "RenewedDomain",
     "Sheet",
     "SuspendedBox",
+    "UndoneRenewal",
     "Wanted",
     "WantedSpace",
     "WithdrawnBox",
@@ -64,5 +66,6 @@ __all__ = [
     "renew_domain",
     "resolve_charge",
     "suspend_box",
+    "undo_renewal",
     "withdraw_cancellation",
 ]

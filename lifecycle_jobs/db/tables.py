@@ -412,6 +412,14 @@ Index(
     postgresql_where=text("reason IN ('renewal', 'addon')"),
 )
 
+Index(
+    "uq_credit_entries_refund_of_order",
+    credit_entries.c.reference,
+    unique=True,
+    sqlite_where=text("reason = 'refund'"),
+    postgresql_where=text("reason = 'refund'"),
+)
+
 events = Table(
     "events",
     metadata,
