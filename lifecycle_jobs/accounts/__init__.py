@@ -40,6 +40,7 @@ from lifecycle_jobs.accounts.renew import Expiring, PayBy, Placed, PlacedOrder, 
 from lifecycle_jobs.accounts.resolve import resolve_charge
 from lifecycle_jobs.accounts.suspend_box import LiftedBox, SuspendedBox, lift_suspension, suspend_box
 from lifecycle_jobs.accounts.top_up import Entry, Statement, ToppedUp, register_top_up, state_credit
+from lifecycle_jobs.accounts.undo_renewal import UndoneRenewal, undo_renewal
 
 __all__ = [
     "AddonQuote",
@@ -76,6 +77,7 @@ __all__ = [
     "Statement",
     "SuspendedBox",
     "ToppedUp",
+    "UndoneRenewal",
     "Wanted",
     "WantedSpace",
     "WithdrawnBox",
@@ -106,5 +108,6 @@ __all__ = [
     "switch_auto_renew_off",
     "switch_auto_renew_on",
     "top_up_by_card",
+    "undo_renewal",
     "withdraw_cancellation",
 ]

@@ -10,6 +10,7 @@ after all, that is taken back.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -117,7 +118,8 @@ def _renew(connection: Connection, origin: Origin, domain: str, until: date) -> 
     )
     if moved.rowcount != len(ids):
         raise LifecycleError(f"Boxes on the domain {domain} were overtaken by another change; nothing was changed.")
-    connection.execute(
+    carried: dict[int, list[str]] = defaultdict(list)
+    for box_id, addon_id in connection.execute(
         update(addons)
         .where(
             among(addons.c.box_id, ids),
@@ -126,8 +128,10 @@ def _renew(connection: Connection, origin: Origin, domain: str, until: date) -> 
             addons.c.cancelled_on.is_(None),
         )
         .values(expires_on=until)
-    )
-    record_all(connection, origin, [_renewed_event(box, domain, until) for box in going])
+        .returning(addons.c.box_id, addons.c.addon_id)
+    ):
+        carried[box_id].append(addon_id)
+    record_all(connection, origin, [_renewed_event(box, domain, until, carried[box.id]) for box in going])
     return RenewedDomain(domain, until, tuple(box.address for box in going), tuple(left_out.values()))
 
 
@@ -166,13 +170,14 @@ def _left_out(connection: Connection, found: Sequence[Row[Any]], until: date) ->
     return reasons
 
 
-def _renewed_event(box: Row[Any], domain: str, until: date) -> Event:
+def _renewed_event(box: Row[Any], domain: str, until: date, carried: Sequence[str]) -> Event:
     by_hand = box.status == "suspended" and box.suspended_reason != UNPAID
     detail = {
         "domain": domain,
         "new_expires_on": until.isoformat(),
         "was": box.status,
         "suspended": by_hand,
+        "addons": sorted(carried),
     }
     return Event("box.domain_renewed", box.id, box.customer_id, box.expires_on, detail)
 

@@ -4,7 +4,7 @@
   later was paid by none. A payment is a gateway charge, a credit charge with its debit (for an add-on the debit
   alone), or one registered by hand; what was refunded or set aside for refund is none.
 - `money_placed`: all other money has its place too: no payment that counts hangs on an order that is not paid, and no
-  debit is without the order it paid.
+  debit is without the order it paid, unless the order was cancelled and the credit given back.
 - `renewals_ordered`: every renewal, and every purchase of a box, has its order, paid or on account, of the same box and
   term, and every such order its one renewal or purchase.
 - `credit_ledger`: every balance is the sum of its ledger, entry by entry, and never was below zero; every top-up that
@@ -54,6 +54,7 @@ INVARIANTS = (
             payments.top_up_charge_without_paid_order,
             payments.registered_without_paid_order,
             payments.debit_without_paid_order,
+            payments.credit_returned_for_nothing,
         ),
     ),
     Invariant(
@@ -69,7 +70,7 @@ INVARIANTS = (
     Invariant(
         "expiry_explained",
         "Every box is paid until the day it came with, moved on by its renewals and by nothing else.",
-        (terms.renewal_from_elsewhere, terms.expiry_unexplained, terms.addon_left_behind),
+        (terms.renewal_from_elsewhere, terms.undone_otherwise, terms.expiry_unexplained, terms.addon_left_behind),
     ),
     Invariant(
         "none_overdue",

@@ -25,6 +25,12 @@ _paid_by_credit_charge = exists().where(
     charges.c.order_id == orders.c.id, charges.c.method_kind == "credit", _effective_charge
 )
 _to_be_paid_from_credit = exists().where(manual_orders.c.order_id == orders.c.id, manual_orders.c.pay_by == "credit")
+_entry = credit_entries.alias()
+_returned = exists().where(
+    _entry.c.reason == "refund",
+    _entry.c.reference == credit_entries.c.reference,
+    _entry.c.amount_cents == -credit_entries.c.amount_cents,
+)
 _not_closed = orders.c.status.in_(("awaiting_payment", "cancelled"))
 
 
@@ -125,7 +131,7 @@ def debit_without_paid_order(_: Scope) -> Select[Any]:
             and_(orders.c.kind != "addon", charges.c.id.is_(None), ~_to_be_paid_from_credit),
             "debited without a charge",
         ),
-        (and_(_not_closed, or_(charges.c.id.is_(None), ~given_back)), "debited, but its order is not paid"),
+        (and_(_not_closed, or_(charges.c.id.is_(None), ~given_back), ~_returned), "debited, but its order is not paid"),
         else_=None,
     )
     return (
@@ -135,6 +141,28 @@ def debit_without_paid_order(_: Scope) -> Select[Any]:
         .outerjoin(charges, succeeded)
         .outerjoin(boxes, boxes.c.id == orders.c.box_id)
         .where(_is_debit, wrong.is_not(None))
+        .order_by(credit_entries.c.id)
+    )
+
+
+def credit_returned_for_nothing(_: Scope) -> Select[Any]:
+    """Credit that was given back and had not been taken, or whose order still counts as paid."""
+    taken = exists().where(
+        _entry.c.reason.in_(("renewal", "addon")),
+        _entry.c.reference == credit_entries.c.reference,
+        _entry.c.amount_cents == -credit_entries.c.amount_cents,
+    )
+    wrong = case(
+        (or_(orders.c.id.is_(None), ~taken), "given back, but it was not debited"),
+        (~_not_closed, "given back, but its order is still paid"),
+        else_=None,
+    )
+    return (
+        rows(wrong, "credit", func.coalesce(credit_entries.c.reference, ""))
+        .select_from(credit_entries)
+        .outerjoin(orders, orders.c.order_number == credit_entries.c.reference)
+        .outerjoin(boxes, boxes.c.id == orders.c.box_id)
+        .where(credit_entries.c.reason == "refund", wrong.is_not(None))
         .order_by(credit_entries.c.id)
     )
 

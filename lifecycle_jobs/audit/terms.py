@@ -22,6 +22,12 @@ from lifecycle_jobs.db.tables import addons, boxes, events, orders, parked_rows
 
 _not_closed = orders.c.status.in_(("awaiting_payment", "cancelled"))
 _is_renewal = events.c.kind.in_(TERM_PAID)
+_undoing = events.alias()
+_undone = exists().where(
+    _undoing.c.kind == "box.renewal_undone",
+    _undoing.c.box_id == events.c.box_id,
+    _undoing.c.detail["undone_event"].as_integer() == events.c.id,
+)
 _moves_expiry = events.c.kind.in_(EXPIRY_MOVED)
 
 
@@ -33,7 +39,7 @@ def renewal_without_order(_: Scope) -> Select[Any]:
     )
     wrong = case(
         (or_(orders.c.id.is_(None), orders.c.kind != "renewal"), "renewed without an order"),
-        (_not_closed, "renewed, but its order is neither paid nor on account"),
+        (and_(_not_closed, ~_undone), "renewed, but its order is neither paid nor on account"),
         (other, "renewed, but its order is of another box or term"),
         else_=None,
     )
@@ -50,7 +56,9 @@ def renewal_without_order(_: Scope) -> Select[Any]:
 def order_without_renewal(_: Scope) -> Select[Any]:
     """A settled renewal order with no renewal, or with several."""
     number = detail("order_number")
-    told = select(number.label("order_number"), func.count().label("times")).where(_is_renewal).group_by(number)
+    told = (
+        select(number.label("order_number"), func.count().label("times")).where(_is_renewal, ~_undone).group_by(number)
+    )
     renewed = told.subquery()
     times = func.coalesce(renewed.c.times, 0)
     wrong = case((times == 0, "settled, but its box was not renewed"), else_="renewed its box more than once")
@@ -94,6 +102,24 @@ def renewal_from_elsewhere(_: Scope) -> Select[Any]:
         .join(boxes, boxes.c.id == renewals.c.box_id)
         .where(renewals.c.term.is_distinct_from(renewals.c.found))
         .order_by(renewals.c.id)
+    )
+
+
+def undone_otherwise(_: Scope) -> Select[Any]:
+    """A renewal was undone, and E was not moved back by exactly what that had moved it."""
+    undone = events.alias("undone")
+    same_box = and_(undone.c.id == events.c.detail["undone_event"].as_integer(), undone.c.box_id == events.c.box_id)
+    exactly_back = and_(
+        undone.c.detail["new_expires_on"].as_string() == joined(events.c.term_expires_on),
+        joined(undone.c.term_expires_on) == detail("new_expires_on"),
+    )
+    return (
+        rows("undone, but E was not moved back by what it was moved", "event", events.c.id)
+        .select_from(events)
+        .outerjoin(undone, same_box)
+        .join(boxes, boxes.c.id == events.c.box_id)
+        .where(events.c.kind == "box.renewal_undone", or_(undone.c.id.is_(None), ~exactly_back))
+        .order_by(events.c.id)
     )
 
 

@@ -237,6 +237,39 @@ def buy(
         say(f"It does not renew itself. {bought.hint}")
 
 
+@box.command("undo-renewal")
+def undo_renewal(
+    address: _Address,
+    config: Config = None,
+    json: Json = False,
+    by: By = None,
+    why: Why = None,
+    request_id: RequestId = None,
+) -> None:
+    """Take back the last renewal of a box: a mistake. What was paid is to be refunded; credit goes back at once."""
+    from lifecycle_jobs import accounts
+    from lifecycle_jobs.history import euros
+
+    request_id = request_id_of(request_id)
+    with open_office(config) as office:
+        catalog, operator = office.settings.catalog(), office.operator(by, why)
+        undone = accounts.undo_renewal(office.store, catalog, operator, address, request_id=request_id)
+    if _shown_as_json(request_id, undone, json=json):
+        return
+    say(f"{undone.address} ends on {undone.expires_on} again, not on {undone.undone_expires_on}.")
+    if undone.credit_cents:
+        say(f"{euros(undone.credit_cents)} went back to its holder's credit.")
+    if undone.to_refund is not None:
+        say(
+            f"The payment {undone.to_refund} is to be given back (lifecycle-jobs refunds list); until then nobody "
+            "charges or suspends the box."
+        )
+    if undone.auto_renew_off:
+        say("It does not renew itself any more: the next run would have renewed it again.")
+    if undone.suspended:
+        say("It has ended, and is suspended for want of payment as of today.")
+
+
 def _shown_as_json(request_id: str, result: Any, *, json: bool) -> bool:
     """Print a result for a machine, if it is to be."""
     if json:

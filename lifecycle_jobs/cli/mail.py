@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, TypeVar
 
@@ -47,7 +48,9 @@ def preview(
     from lifecycle_jobs.mail.contents import LOCALES, MESSAGE_KINDS
     from lifecycle_jobs.mail.render import PART_FILES, Renderer
 
-    kind = _one_of("message", message, {kind.split(".")[1]: kind for kind in MESSAGE_KINDS})
+    short = Counter(kind.split(".")[1] for kind in MESSAGE_KINDS)
+    names = {kind.split(".")[1] if short[kind.split(".")[1]] == 1 else kind: kind for kind in MESSAGE_KINDS}
+    kind = _one_of("message", message, names)
     language = _one_of("locale", locale, {known: known for known in LOCALES})
     wanted = _one_of("part", part, {known: known for known in PART_FILES})
     typer.echo(Renderer(read_settings(config).templates.directory).preview(kind, language, wanted))

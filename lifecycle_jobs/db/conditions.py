@@ -28,7 +28,7 @@ Refusals = Sequence[tuple[str, ColumnElement[bool]]]
 TERM_PAID = ("box.renewed", "box.bought")
 """The kinds of event of a term that has an order, paid or on account; their detail names it."""
 
-EXPIRY_MOVED = (*TERM_PAID, "box.domain_renewed")
+EXPIRY_MOVED = (*TERM_PAID, "box.domain_renewed", "box.renewal_undone")
 """The kinds of event that move E: from their `term_expires_on` to the `new_expires_on` in their detail."""
 
 unresolved = charges.c.status.in_(("pending", "unknown"))

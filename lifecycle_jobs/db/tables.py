@@ -444,6 +444,13 @@ Index(
     sqlite_where=text("reason = 'topup'"),
     postgresql_where=text("reason = 'topup'"),
 )
+Index(
+    "uq_credit_entries_refund_of_order",
+    credit_entries.c.reference,
+    unique=True,
+    sqlite_where=text("reason = 'refund'"),
+    postgresql_where=text("reason = 'refund'"),
+)
 
 events = Table(
     "events",

@@ -20,6 +20,7 @@ BoxMessageKind = Literal[
     "box.bought",
     "box.domain_renewed",
     "domain.released",
+    "box.renewal_undone",
 ]
 """Kinds of message that tell of these operations."""
 
@@ -135,6 +136,26 @@ class DomainReleasedLine:
     deletes_on: date
 
 
+@dataclass(frozen=True)
+class RenewalUndoneLine:
+    """A box whose last renewal was taken back: it ends on ``expires_on`` again, not on ``undone_expires_on``.
+
+    ``credit_cents`` went back to the prepaid balance; ``to_refund``: ``gross_cents`` are to be given back otherwise.
+    ``order_number`` is ``None`` for a box that had been renewed with its domain.
+    """
+
+    address: str
+    plan_name: str
+    expires_on: date
+    undone_expires_on: date
+    order_number: str | None
+    gross_cents: int
+    credit_cents: int
+    to_refund: bool
+    auto_renew_off: bool
+    renew_url: str
+
+
 BoxLine: TypeAlias = (
     CancellationRecordedLine
     | CancellationWithdrawnLine
@@ -145,6 +166,7 @@ BoxLine: TypeAlias = (
     | BoughtLine
     | DomainRenewedLine
     | DomainReleasedLine
+    | RenewalUndoneLine
 )
 
 BOX_LINE_TYPES: Final[Mapping[str, type[BoxLine]]] = MappingProxyType(
@@ -158,6 +180,7 @@ BOX_LINE_TYPES: Final[Mapping[str, type[BoxLine]]] = MappingProxyType(
         "box.bought": BoughtLine,
         "box.domain_renewed": DomainRenewedLine,
         "domain.released": DomainReleasedLine,
+        "box.renewal_undone": RenewalUndoneLine,
     }
 )
 """The type of line that each kind of message is made of."""

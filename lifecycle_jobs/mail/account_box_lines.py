@@ -16,6 +16,7 @@ from lifecycle_jobs.mail.account_box_contents import (
     HoldPlacedLine,
     HoldReleasedLine,
     LiftedLine,
+    RenewalUndoneLine,
     SuspendedByHandLine,
 )
 from lifecycle_jobs.mail.desk import Desk, box_of, method_text, term_of
@@ -124,6 +125,22 @@ def _domain_released(event: Event, desk: Desk) -> BoxLine:
     )
 
 
+def _renewal_undone(event: Event, desk: Desk) -> BoxLine:
+    detail, box = Detail(event), box_of(event)
+    return RenewalUndoneLine(
+        address=box.address,
+        plan_name=desk.plan(box).name,
+        expires_on=detail.day("new_expires_on"),
+        undone_expires_on=term_of(event),
+        order_number=detail.optional_text("order_number"),
+        gross_cents=detail.cents("gross"),
+        credit_cents=detail.cents("credit"),
+        to_refund=detail.flag("to_refund"),
+        auto_renew_off=detail.flag("auto_renew_off"),
+        renew_url=desk.renew_url(box),
+    )
+
+
 def _suspended_from(event: Event) -> date:
     """Since when, or from when on, a box that is let go is suspended."""
     return box_of(event).suspended_on or max(suspends_on(term_of(event)), event.occurred_on)
@@ -145,5 +162,6 @@ BOX_LINES: Final[Mapping[str, Callable[[Event, Desk], BoxLine]]] = {
     "box.bought": _bought,
     "box.domain_renewed": _domain_renewed,
     "domain.released": _domain_released,
+    "box.renewal_undone": _renewal_undone,
 }
 """By kind of message."""

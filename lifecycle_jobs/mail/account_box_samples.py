@@ -16,6 +16,7 @@ from lifecycle_jobs.mail.account_box_contents import (
     HoldPlacedLine,
     HoldReleasedLine,
     LiftedLine,
+    RenewalUndoneLine,
     SuspendedByHandLine,
 )
 from lifecycle_jobs.mail.contents import Content
@@ -64,6 +65,28 @@ def _bought(
 
 def _with_domain(address: str, *, suspended: bool = False) -> DomainRenewedLine:
     return DomainRenewedLine(address, "Domain", "example.it", E, date(2028, 3, 31), suspended)
+
+
+def _undone(
+    address: str,
+    *,
+    number: str | None = "R-4211-20270331",
+    to_refund: bool = False,
+    credit: int = 0,
+    auto_renew_off: bool = False,
+) -> RenewalUndoneLine:
+    return RenewalUndoneLine(
+        address=address,
+        plan_name="Standard",
+        expires_on=E,
+        undone_expires_on=date(2028, 3, 31),
+        order_number=number,
+        gross_cents=1208 if number else 0,
+        credit_cents=credit,
+        to_refund=to_refund,
+        auto_renew_off=auto_renew_off,
+        renew_url=_renew(address),
+    )
 
 
 BOX_SAMPLES: Final[Mapping[str, tuple[Content, ...]]] = MappingProxyType(
@@ -122,6 +145,11 @@ BOX_SAMPLES: Final[Mapping[str, tuple[Content, ...]]] = MappingProxyType(
                 holder=FIRM,
             ),
             content("domain.released", _AFTER_E, DomainReleasedLine(THIRD, "Domain", "example.it", E, _X)),
+        ),
+        "box.renewal_undone": (
+            content("box.renewal_undone", _DAY, _undone(BOX, to_refund=True)),
+            content("box.renewal_undone", _DAY, _undone(SECOND, credit=1513, auto_renew_off=True), holder=FIRM),
+            content("box.renewal_undone", _AFTER_E, _undone(THIRD, number=None), holder=AWKWARD),
         ),
     }
 )

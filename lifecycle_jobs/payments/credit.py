@@ -58,3 +58,27 @@ def debit(
             )
         )
     return balance
+
+
+def give_back(connection: Connection, customer_id: str, cents: int, *, on: date, order_number: str) -> None:
+    """Put what was debited for an order back on the balance, with an entry of its own in the ledger.
+
+    A second time for one order is refused by the database.
+    """
+    balance = connection.scalar(
+        update(customers)
+        .where(customers.c.customer_id == customer_id)
+        .values(credit_cents=customers.c.credit_cents + cents)
+        .returning(customers.c.credit_cents)
+    )
+    if cents > 0:
+        connection.execute(
+            insert(credit_entries).values(
+                customer_id=customer_id,
+                occurred_on=on,
+                amount_cents=cents,
+                balance_after_cents=balance,
+                reason="refund",
+                reference=order_number,
+            )
+        )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, and_, func, insert, select, update
 
 from lifecycle_jobs.db.dialect import among
 from lifecycle_jobs.db.tables import addons, order_lines, orders
@@ -148,7 +148,9 @@ def place_paid_addon_order(
 
     `paid_from` is the day after which these years count: A of the term that is renewed, or the day of the purchase.
     """
-    number = f"A-{addon.addon_id}-{paid_from:%Y%m%d}"
+    of_term = and_(orders.c.addon_id == addon.addon_id, orders.c.term_expires_on == paid_from)
+    earlier = connection.scalar(select(func.count()).select_from(orders).where(orders.c.kind == "addon", of_term))
+    number = f"A-{addon.addon_id}-{paid_from:%Y%m%d}" + (f"-{earlier + 1}" if earlier else "")
     order_id = connection.execute(
         insert(orders)
         .values(

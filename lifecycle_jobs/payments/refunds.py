@@ -1,8 +1,8 @@
 """Money that was taken and could not be used: listed until it is given back, or applied otherwise, once.
 
 It comes about when two payments meet: the holder pays by hand while a charge is in flight, or an answer is found after
-the box has changed. One of them is effective; this is the other. And a payment registered by hand may be of another
-amount than its order, or for none that is there (`accounts.pay`).
+the box has changed. One of them is effective; this is the other. Or a renewal was undone (`accounts.undo_renewal`). And
+a payment registered by hand may be of another amount than its order, or for none that is there (`accounts.pay`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def due() -> Select[Any]:
             orders.c.order_number,
             charges.c.amount_cents,
             charges.c.settled_on.label("since"),
-            literal("it came when its box could not take it any more").label("because"),
+            literal("its box could not take it any more, or its renewal was undone").label("because"),
         )
         .join(boxes, boxes.c.id == charges.c.box_id)
         .join(orders, orders.c.id == charges.c.order_id)

@@ -8,6 +8,7 @@ What a mail platform does with it, by `type`:
 - `box.bought`: create the box, with plan and space as in the detail, and keep it until `detail.new_expires_on`;
 - `box.renewed`, `box.domain_renewed`: keep until `detail.new_expires_on`; lift the block, unless it was suspended by
   hand;
+- `box.renewal_undone`: keep only until `detail.new_expires_on`, which is earlier;
 - `box.suspended`, `box.suspended_by_hand`: block; `box.lifted`: lift the block;
 - `box.deleted`: delete;
 - `box.changed`: give it plan and space as in the detail;

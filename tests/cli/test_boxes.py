@@ -110,6 +110,30 @@ def test_what_is_missing_to_sell_a_box_is_said(lifecycle: Type) -> None:
     assert (typed.code, typed.err) == (2, "It costs 12.08: say how it is paid (--pay).\n")
 
 
+def test_a_renewal_is_undone_and_what_follows_is_said(lifecycle: Type, sqlite_store: Store) -> None:
+    with sqlite_store.write() as connection:
+        factories.customer(connection, credit=5000)
+        factories.box(connection, MARIO, expires_on=E)
+    lifecycle("order", "renew", MARIO, "--years", "1", "--pay", "credit")
+
+    typed = lifecycle("box", "undo-renewal", MARIO)
+
+    assert typed.out == (
+        f"{MARIO} ends on 2099-03-31 again, not on 2100-03-31.\n12.08 went back to its holder's credit.\n"
+    )
+
+
+@pytest.mark.usefixtures("box")
+def test_the_payment_of_an_undone_renewal_is_named(lifecycle: Type) -> None:
+    lifecycle("order", "renew", MARIO, "--years", "1", "--pay", "bank_transfer")
+    lifecycle("order", "pay", "R-1-20990331", "--amount", "12.08", "--reference", "CRO-1")
+
+    typed = lifecycle("box", "undo-renewal", MARIO)
+
+    assert "The payment CRO-1 is to be given back (lifecycle-jobs refunds list)" in typed.out
+    assert "its renewal was undone" in lifecycle("refunds", "list").out
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -126,7 +150,7 @@ def test_typed_again_under_the_same_id_it_is_done_once(lifecycle: Type, argument
     assert json.loads(lifecycle("box", *arguments, "--request-id", "r-1", "--json").out) == first
 
 
-@pytest.mark.parametrize("command", ["cancel", "withdraw", "release", "lift"])
+@pytest.mark.parametrize("command", ["cancel", "withdraw", "release", "lift", "undo-renewal"])
 def test_what_is_refused_ends_with_2_and_a_sentence(lifecycle: Type, command: str) -> None:
     typed = lifecycle("box", command, "nobody@pec.example.it")
 
@@ -141,6 +165,7 @@ def test_what_is_refused_ends_with_2_and_a_sentence(lifecycle: Type, command: st
         ("hold.placed", "We have put the certified mailbox"),
         ("hold.released", "is no longer on hold"),
         ("box.suspended_by_hand", "by a decision of ours, not for non-payment"),
+        ("box.renewal_undone", "We have undone the last renewal"),
         ("box.bought", "valid up to and including"),
         ("box.lifted", "you can send and receive messages again"),
     ],
