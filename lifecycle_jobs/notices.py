@@ -83,9 +83,10 @@ class _Desk:
     asked: set[int] = field(default_factory=set)
 
     def ours(self, key: str | None) -> bool:
-        """Whether a key was made by this installation, as `payments.intents` makes them."""
+        """Whether a key was made by this installation, as `payments.intents` and `top_up_charges` make them."""
         prefix = re.escape(self.settings.gateway.key_prefix)
-        return key is not None and re.match(rf"{prefix}-\d+-[0-9a-f]{{8}}-\d{{8}}-", key) is not None
+        ours = rf"{prefix}-(\d+-[0-9a-f]{{8}}-\d{{8}}-|topup-[0-9a-f]{{24}}$)"
+        return key is not None and re.match(ours, key) is not None
 
 
 def settle_notices(store: Store, settings: Settings, operator: Operator, progress: Progress) -> JobReport:

@@ -13,10 +13,21 @@ from sqlalchemy import Connection, Select, and_, func, select, union_all
 from lifecycle_jobs import stops
 from lifecycle_jobs.db.conditions import unresolved
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import boxes, charges, events, gateway_notices, messages, run_jobs, runs, staff_reports
+from lifecycle_jobs.db.tables import (
+    boxes,
+    charges,
+    events,
+    gateway_notices,
+    messages,
+    run_jobs,
+    runs,
+    staff_reports,
+    top_up_charges,
+)
 from lifecycle_jobs.gates import suspected_gap
 from lifecycle_jobs.jobs import reconcile_charges
 from lifecycle_jobs.notices import LISTED_DAYS
+from lifecycle_jobs.payments.top_up_charges import unresolved_top_up
 from lifecycle_jobs.report.coming import coming_days
 from lifecycle_jobs.report.contents import DELETIONS_NAMED, Count, DailyReport, RunOfDay
 from lifecycle_jobs.settings import Settings
@@ -116,7 +127,10 @@ def _problems(connection: Connection, on: date) -> Sequence[str]:
 
 
 def _overdue(connection: Connection, since: date) -> int:
-    return connection.scalar(select(func.count()).where(unresolved, charges.c.attempted_on <= since)) or 0
+    return sum(
+        connection.scalar(select(func.count()).where(without_answer, table.c.attempted_on <= since)) or 0
+        for table, without_answer in ((charges, unresolved), (top_up_charges, unresolved_top_up))
+    )
 
 
 def _failed_messages(after: date) -> Select[Any]:

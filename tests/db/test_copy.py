@@ -155,6 +155,7 @@ def fill(store: Store) -> None:
         factories.registered_payment(connection, "CRO-1", order_id=order)
         _row(connection, tables.manual_orders, order_id=order, pay_by="card")
         _row(connection, tables.account_requests, result={"é": "1"})
+        _row(connection, tables.top_up_charges, order_id=order, method_kind="card", status="unknown")
         detail = {"a": [1, 2.5, None, True], "città": "Forlì"}
         event = factories.event(connection, "box.renewed", occurred_on=DAY, box_id=box_id, detail=detail)
         factories.message(connection, "m1", event, created_on=DAY, status="sent")

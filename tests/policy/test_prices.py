@@ -15,6 +15,7 @@ from lifecycle_jobs.policy import (
     Space,
     addon_renewed_with_box,
     addon_step,
+    addon_years_to_pay,
     archive_lost_mb,
     deletions_allowed,
     renewal_net,
@@ -163,3 +164,22 @@ def test_an_archive_loses_what_it_has_no_room_for(
     before: Space, after: Space, used_mb: int | None, lost_mb: int | None
 ) -> None:
     assert archive_lost_mb(before, after, used_mb) == lost_mb
+
+
+@pytest.mark.parametrize(
+    ("on", "expires_on", "years"),
+    [
+        (date(2026, 1, 31), date(2027, 3, 31), 2),
+        (date(2026, 3, 31), date(2027, 3, 31), 1),
+        (date(2026, 12, 30), date(2027, 3, 31), 1),
+        (date(2026, 12, 31), date(2027, 3, 31), 0),
+        (date(2026, 11, 30), date(2027, 2, 28), 0),
+        (date(2026, 11, 29), date(2027, 2, 28), 0),
+        (date(2026, 11, 27), date(2027, 2, 28), 1),
+        (date(2027, 4, 1), date(2027, 3, 31), 0),
+    ],
+)
+def test_extra_space_is_paid_for_begun_years_and_free_in_the_last_three_calendar_months(
+    on: date, expires_on: date, years: int
+) -> None:
+    assert addon_years_to_pay(on, expires_on) == years

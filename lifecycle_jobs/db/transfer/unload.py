@@ -28,6 +28,7 @@ from lifecycle_jobs.db.tables import (
     messages,
     orders,
     payment_methods,
+    top_up_charges,
 )
 from lifecycle_jobs.db.transfer import columns
 from lifecycle_jobs.db.transfer.cells import euros_text
@@ -81,8 +82,12 @@ def export_directory(
             rows[name] = folder.write(name, header, cells)
             if progress is not None:
                 progress(f"writing {name}", rows[name])
-        unresolved = charges.c.status.in_(("pending", "unknown"))
-        count = connection.execute(select(func.count()).select_from(charges).where(unresolved)).scalar_one()
+        count = sum(
+            connection.execute(
+                select(func.count()).select_from(table).where(table.c.status.in_(("pending", "unknown")))
+            ).scalar_one()
+            for table in (charges, top_up_charges)
+        )
     return ExportReport(rows, count)
 
 
