@@ -12,12 +12,22 @@ ids, as the jobs do, so that the two never act on the same box at once. It is do
 
 from __future__ import annotations
 
+from lifecycle_jobs.accounts.auto_renewal import AutoRenewal, switch_auto_renew_off, switch_auto_renew_on
 from lifecycle_jobs.accounts.buy_box import BoughtBox, Purchase, buy_box
 from lifecycle_jobs.accounts.cancel_box import CancelledBox, WithdrawnBox, cancel_box, withdraw_cancellation
 from lifecycle_jobs.accounts.cancel_order import CancelledOrder, cancel_order
 from lifecycle_jobs.accounts.customers import Sheet, find_customer
 from lifecycle_jobs.accounts.first_payment import FirstPaidBy, FirstPayment
 from lifecycle_jobs.accounts.hold_box import HeldBox, ReleasedBox, hold_box, release_box
+from lifecycle_jobs.accounts.methods import (
+    NewMethod,
+    RegisteredMethod,
+    RemovedMethod,
+    ReplacedMethod,
+    register_method,
+    remove_method,
+    replace_method,
+)
 from lifecycle_jobs.accounts.pay import Paid, PaidBy, Payment, apply_payment, pay_from_credit, pay_order
 from lifecycle_jobs.accounts.plan_change import WantedSpace
 from lifecycle_jobs.accounts.renew import Expiring, PayBy, Placed, PlacedOrder, Wanted, place_renewals
@@ -25,6 +35,7 @@ from lifecycle_jobs.accounts.resolve import resolve_charge
 from lifecycle_jobs.accounts.suspend_box import LiftedBox, SuspendedBox, lift_suspension, suspend_box
 
 __all__ = [
+    "AutoRenewal",
     "BoughtBox",
     "CancelledBox",
     "CancelledOrder",
@@ -33,6 +44,7 @@ __all__ = [
     "FirstPayment",
     "HeldBox",
     "LiftedBox",
+    "NewMethod",
     "Paid",
     "PaidBy",
     "PayBy",
@@ -40,7 +52,10 @@ __all__ = [
     "Placed",
     "PlacedOrder",
     "Purchase",
+    "RegisteredMethod",
     "ReleasedBox",
+    "RemovedMethod",
+    "ReplacedMethod",
     "Sheet",
     "SuspendedBox",
     "Wanted",
@@ -56,8 +71,13 @@ __all__ = [
     "pay_from_credit",
     "pay_order",
     "place_renewals",
+    "register_method",
     "release_box",
+    "remove_method",
+    "replace_method",
     "resolve_charge",
     "suspend_box",
+    "switch_auto_renew_off",
+    "switch_auto_renew_on",
     "withdraw_cancellation",
 ]

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from lifecycle_jobs.accounts.next_charge import charge_terms
 from lifecycle_jobs.accounts.requests import Request, once
 from lifecycle_jobs.accounts.settling import lock_order, settle, why_not_payable
 from lifecycle_jobs.db.session import Store
@@ -246,7 +247,8 @@ def _renew_itself(
         box_id=box.id,
         customer_id=box.customer_id,
         term_expires_on=box.expires_on,
-        detail={"payment_method_id": method_id, "years": order.years, "order_number": order.order_number},
+        detail=charge_terms(connection, catalog, box.id, method_id, origin.occurred_on)
+        | {"order_number": order.order_number},
     )
     return None
 

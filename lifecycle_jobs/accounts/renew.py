@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, Select, insert, select
 
+from lifecycle_jobs.accounts.finding import absent
 from lifecycle_jobs.accounts.pay import take_credit
 from lifecycle_jobs.accounts.plan_change import AS_IT_IS, Change, WantedSpace, credit_space, plan_change
 from lifecycle_jobs.accounts.requests import Request, once
@@ -178,7 +179,7 @@ def _named(connection: Connection, addresses: Sequence[str], customer_id: str | 
         found = [box for box in found if box.customer_id == customer_id]
     missing = [address for key, address in keys.items() if key not in {box.address_key for box in found}]
     if missing:
-        raise Refused("\n".join(_absent(connection, address, customer_id) for address in missing))
+        raise Refused("\n".join(absent(connection, address, customer_id) for address in missing))
     if len({box.customer_id for box in found}) > 1:
         raise Refused("These boxes belong to several holders; order for each holder apart.")
     return found
@@ -188,20 +189,6 @@ def _locked(connection: Connection, wanted: Select[Any]) -> list[Row[Any]]:
     """Boxes as they are now, held against the jobs; locked in the order of their ids, returned by E and address."""
     rows = connection.execute(wanted.order_by(boxes.c.id).with_for_update(key_share=True)).all()
     return sorted(rows, key=lambda box: (box.expires_on, box.address_key))
-
-
-def _absent(connection: Connection, address: str, customer_id: str | None) -> str:
-    """Why there is no living box of this address; what belongs to somebody else is not spoken of."""
-    whose = boxes.c.customer_id == customer_id if customer_id is not None else boxes.c.customer_id.is_not(None)
-    deleted_on = connection.scalar(
-        select(boxes.c.deleted_on)
-        .where(boxes.c.address_key == address.lower(), boxes.c.status == "deleted", whose)
-        .order_by(boxes.c.deleted_on.desc())
-        .limit(1)
-    )
-    if deleted_on is None:
-        return f"There is no box {address}."
-    return f"{address} was deleted on {deleted_on}. It can only be bought anew."
 
 
 def _changes(

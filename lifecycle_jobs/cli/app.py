@@ -22,6 +22,7 @@ from lifecycle_jobs.cli import (
     emergency,
     mail,
     messages,
+    methods,
     orders,
     payments,
     review,
@@ -74,6 +75,8 @@ app.add_typer(messages.mail, name="mail")
 app.add_typer(messages.messages, name="messages")
 app.add_typer(customers.customer, name="customer")
 app.add_typer(orders.order, name="order")
+app.add_typer(methods.method, name="method")
+app.add_typer(methods.autorenew, name="autorenew")
 app.add_typer(payments.charges, name="charges")
 app.add_typer(payments.refunds, name="refunds")
 app.add_typer(payments.payments, name="payments")

@@ -13,8 +13,9 @@ from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
 from lifecycle_jobs.mail.account_box_contents import BOX_LINE_TYPES, BoxLine, BoxMessageKind
+from lifecycle_jobs.mail.method_contents import METHOD_LINE_TYPES, MethodLine, MethodMessageKind
 
-AccountMessageKind = Literal["order.placed", "order.cancelled", "box.changed", BoxMessageKind]
+AccountMessageKind = Literal["order.placed", "order.cancelled", "box.changed", MethodMessageKind, BoxMessageKind]
 """Kinds of message that tell of account operations."""
 
 PayBy = Literal["bank_transfer", "card", "paypal", "credit"]
@@ -88,12 +89,13 @@ class ChangedLine:
     order_number: str
 
 
-AccountLine: TypeAlias = OrderPlacedLine | OrderCancelledLine | ChangedLine | BoxLine
+AccountLine: TypeAlias = OrderPlacedLine | OrderCancelledLine | ChangedLine | MethodLine | BoxLine
 
 ACCOUNT_LINE_TYPES: Final[Mapping[str, type[AccountLine]]] = MappingProxyType(
     {
         "order.placed": OrderPlacedLine,
         "order.cancelled": OrderCancelledLine,
+        **METHOD_LINE_TYPES,
         "box.changed": ChangedLine,
         **BOX_LINE_TYPES,
     }

@@ -17,6 +17,7 @@ from lifecycle_jobs.mail.account_contents import (
 from lifecycle_jobs.mail.desk import Desk, box_of, term_of
 from lifecycle_jobs.mail.detail import Detail
 from lifecycle_jobs.mail.facts import Event
+from lifecycle_jobs.mail.method_lines import METHOD_LINES
 
 
 def _order_placed(event: Event, desk: Desk) -> AccountLine:
@@ -71,6 +72,7 @@ def _changed(event: Event, desk: Desk) -> AccountLine:
 ACCOUNT_LINES: Final[Mapping[str, Callable[[Event, Desk], AccountLine]]] = {
     "order.placed": _order_placed,
     "order.cancelled": _order_cancelled,
+    **METHOD_LINES,
     "box.changed": _changed,
     **BOX_LINES,
 }

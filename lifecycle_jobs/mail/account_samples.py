@@ -11,6 +11,7 @@ from typing import Final
 from lifecycle_jobs.mail.account_box_samples import BOX_SAMPLES
 from lifecycle_jobs.mail.account_contents import ChangedLine, ExtraSpace, OrderCancelledLine, OrderPlacedLine, PayBy
 from lifecycle_jobs.mail.contents import Content
+from lifecycle_jobs.mail.method_samples import METHOD_SAMPLES
 from lifecycle_jobs.mail.sample_letters import AWKWARD, FIRM, content
 from lifecycle_jobs.mail.sample_lines import BOX, SECOND, THIRD, E
 
@@ -121,6 +122,7 @@ ACCOUNT_SAMPLES: Final[Mapping[str, tuple[Content, ...]]] = MappingProxyType(
             content("order.cancelled", date(2027, 4, 10), _cancelled(BOX, "R-4211-20270331")),
         ),
         **BOX_SAMPLES,
+        **METHOD_SAMPLES,
     }
 )
 """Messages to render, by kind."""

@@ -639,3 +639,31 @@ def test_a_deletion_warning_counts_the_days(days_left: int, says: str) -> None:
 def test_a_deletion_tells_who_may_take_the_address_again() -> None:
     assert "stesso codice fiscale o la stessa partita IVA" in render(SAMPLES["box.deleted"][0]).text
     assert "same tax code or VAT number" in render(SAMPLES["box.deleted"][0], "en").html
+
+
+# Payment methods and auto-renew
+
+
+def test_a_replaced_method_says_when_it_is_charged_or_that_the_box_is_renewed_by_hand() -> None:
+    in_time, several, too_late = (render(SAMPLES["method.replaced"][number]) for number in (0, 1, 2))
+
+    assert "Addebito dal 29 marzo 2027 sul nuovo metodo" in in_time.text
+    assert "Rinnovo automatico: disattivato" in several.text
+    assert "non ci sono altri addebiti automatici: rinnovi la casella da sé" in too_late.text
+    assert button(too_late) == "https://www.example.it/renew?box=mario.rossi@pec.example.it"
+    assert button(in_time) == LINKS.payment_method
+
+
+def test_auto_renew_switched_on_says_what_is_charged_when_and_to_what() -> None:
+    for locale, words in (
+        ("it", ("12,08 €, IVA inclusa", "carta Visa che termina con 4242", "Addebito dal 24 marzo 2027")),
+        ("en", ("€12.08 including VAT", "Visa card ending in 4242", "Charged from 24 March 2027")),
+    ):
+        text = render(SAMPLES["autorenew.switched_on"][0], locale).text  # type: ignore[arg-type]
+        assert [word for word in words if word not in text] == []
+
+
+def test_auto_renew_switched_off_or_a_method_removed_says_what_follows() -> None:
+    assert "Non addebiteremo nulla" in render(SAMPLES["autorenew.switched_off"][0]).text
+    assert "Un addebito è però già in corso" in render(SAMPLES["autorenew.switched_off"][2]).text
+    assert "Rinnovo automatico: disattivato ora" in render(SAMPLES["method.removed"][0]).text
