@@ -39,7 +39,7 @@ from lifecycle_jobs import clock, day, lease, stops
 from lifecycle_jobs.db import schema
 from lifecycle_jobs.db.conditions import unresolved
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import charges, runs
+from lifecycle_jobs.db.tables import charges, runs, top_up_charges
 from lifecycle_jobs.errors import (
     ConfigurationError,
     DatabaseNotReady,
@@ -54,6 +54,7 @@ from lifecycle_jobs.lease import Lease
 from lifecycle_jobs.monitoring import Monitoring, Vitals, ping
 from lifecycle_jobs.notices import settle_notices
 from lifecycle_jobs.operators import Operator
+from lifecycle_jobs.payments.top_up_charges import unresolved_top_up
 from lifecycle_jobs.report.pages import check_templates
 from lifecycle_jobs.report.sending import send_due
 from lifecycle_jobs.runs import describe
@@ -236,8 +237,11 @@ class Daemon:
 
     def _reconcile(self, on: date, progress: Progress) -> None:
         with self._store.read() as connection:
-            waiting = connection.scalar(select(charges.c.id).where(unresolved).limit(1))
-        if waiting is not None:
+            waiting = [
+                connection.scalar(select(table.c.id).where(without_answer).limit(1))
+                for table, without_answer in ((charges, unresolved), (top_up_charges, unresolved_top_up))
+            ]
+        if waiting != [None, None]:
             day.reconcile(self._store, self.settings, self._operator(on), progress)
 
     def _notices(self, on: date, progress: Progress) -> None:

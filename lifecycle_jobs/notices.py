@@ -28,12 +28,12 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, false, func, or_, select, update
 
 from lifecycle_jobs import clock, lease, runs
 from lifecycle_jobs.db.dialect import among
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import boxes, charges, gateway_notices
+from lifecycle_jobs.db.tables import boxes, charges, gateway_notices, top_up_charges
 from lifecycle_jobs.errors import LeaseHeld
 from lifecycle_jobs.gates import check_gap
 from lifecycle_jobs.history import Origin, euros, record
@@ -212,15 +212,33 @@ def _charges_of(connection: Connection, rows: Sequence[Row[Any]]) -> Callable[[R
 def _judged(desk: _Desk, notice: Row[Any], charge: Row[Any] | None) -> _Verdict:
     if notice.concerns == "outcome":
         return _judged_outcome(desk, notice, charge)
-    if charge is None or (charge.refunded_on is not None and notice.kind in {"charge.refunded", "refund.created"}):
+    if charge is None and _top_up_state(desk, notice) is None:
+        return "nothing_new"
+    known_here = charge is not None and charge.refunded_on is not None
+    if known_here and notice.kind in {"charge.refunded", "refund.created"}:
         return "nothing_new"
     return "gateway.dispute" if notice.concerns == "dispute" else "gateway.refund"
+
+
+def _top_up_state(desk: _Desk, notice: Row[Any]) -> str | None:
+    """What is recorded of the charge for credit that a notice is about; none if it is about none."""
+    named = (
+        (top_up_charges.c.idempotency_key, notice.idempotency_key),
+        (top_up_charges.c.gateway_reference, notice.gateway_reference),
+    )
+    same = or_(false(), *[column == name for column, name in named if name is not None])
+    with desk.store.read() as connection:
+        state: str | None = connection.scalar(select(top_up_charges.c.status).where(same).limit(1))
+        return state
 
 
 def _judged_outcome(desk: _Desk, notice: Row[Any], charge: Row[Any] | None) -> _Verdict:
     paid_there = notice.kind == _PAID
     if charge is None:
-        return "gateway.contradiction" if paid_there and desk.ours(notice.idempotency_key) else "nothing_new"
+        contradicts = paid_there and desk.ours(notice.idempotency_key)
+        # A top-up without an answer is looked up every hour (`reconcile_charges`): nobody waits for it.
+        known = _top_up_state(desk, notice) in {"pending", "unknown", "succeeded"}
+        return "gateway.contradiction" if contradicts and not known else "nothing_new"
     fresh = notice.received_at > clock.now() - _FRESH
     if charge.status in {"pending", "unknown"}:
         return "ask" if fresh and charge.id not in desk.asked else "wait"

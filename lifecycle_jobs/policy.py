@@ -120,6 +120,18 @@ def whole_years(start: date, end: date) -> int:
     return years if renewed_until(start, years) >= end else years + 1
 
 
+ADDON_FREE_MONTHS = 3
+"""An add-on bought so many calendar months before E, or later, costs nothing until then."""
+
+
+def addon_years_to_pay(on: date, expires_on: date) -> int:
+    """The years for which an add-on is paid when it is bought: what remains up to E, a begun year counting whole.
+
+    0 if E is not later than three calendar months from now: it is free until E, and then renewed as any other.
+    """
+    return whole_years(on, expires_on) if expires_on > months_later(on, ADDON_FREE_MONTHS) else 0
+
+
 def renewal_net(annual_price_cents: int, addon_annual_cents: int, years: int) -> int:
     """Net price of a renewal order: years × (annual price + add-ons paid with the renewal) (SPEC §3, auto_renew).
 

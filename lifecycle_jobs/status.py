@@ -6,19 +6,20 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, ScalarSelect, Select, func, select
+from sqlalchemy import Connection, ScalarSelect, Select, func, null, select, union_all
 
 from lifecycle_jobs import clock, lease, notices, runs, stops
 from lifecycle_jobs.day import JOBS
 from lifecycle_jobs.db.conditions import first_reason, of_this_term
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import boxes, charges, messages, orders, run_jobs, staff_reports
+from lifecycle_jobs.db.tables import boxes, charges, messages, orders, run_jobs, staff_reports, top_up_charges
 from lifecycle_jobs.db.tables import runs as run_records
 from lifecycle_jobs.gates import suspected_gap
 from lifecycle_jobs.jobs import delete
 from lifecycle_jobs.jobs.task import Task
 from lifecycle_jobs.lease import Process
 from lifecycle_jobs.payments import refunds
+from lifecycle_jobs.payments.top_up_charges import unresolved_top_up
 from lifecycle_jobs.runs import Run
 from lifecycle_jobs.settings import Settings
 from lifecycle_jobs.webhooks import waiting
@@ -156,7 +157,7 @@ def list_not_attempted(connection: Connection, on: date) -> Listing:
 
 
 def _unresolved() -> Select[Any]:
-    return (
+    of_boxes = (
         select(
             charges.c.idempotency_key,
             boxes.c.address,
@@ -167,9 +168,18 @@ def _unresolved() -> Select[Any]:
         )
         .join(boxes, boxes.c.id == charges.c.box_id)
         .where(charges.c.status.in_(("pending", "unknown")))
-        # In the order of an expression: in that of an index, SQLite would walk through the whole history.
-        .order_by(func.coalesce(charges.c.attempted_on, charges.c.settled_on), charges.c.id)
     )
+    of_credit = select(
+        top_up_charges.c.idempotency_key,
+        null(),  # it is no box's
+        top_up_charges.c.status,
+        top_up_charges.c.amount_cents,
+        top_up_charges.c.why,
+        top_up_charges.c.attempted_on,
+    ).where(unresolved_top_up)
+    either = union_all(of_boxes, of_credit).subquery()
+    # In the order of what was found: in that of an index, SQLite would walk through the whole history.
+    return select(either).order_by(either.c.since, either.c.idempotency_key)
 
 
 def _not_attempted(on: date) -> Select[Any]:

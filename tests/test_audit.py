@@ -330,6 +330,31 @@ CORRUPTIONS: dict[str, Corruption] = {
             ("an entry leaves the balance below zero", "customer:unpaid"),
         ],
     ),
+    "a top-up that did not become credit": (
+        "credit_ledger",
+        [
+            (
+                "INSERT INTO orders (order_number, kind, customer_id, placed_on, paid_on, net_cents, vat_cents, "
+                "gross_cents, status) VALUES ('T-1', 'topup', 'unpaid', '2027-03-31', '2027-03-31', 5, 0, 5, 'paid')"
+            ),
+            (
+                "INSERT INTO registered_payments (order_id, reference, amount_cents, registered_on, actor, effective) "
+                "SELECT id, 'CRO-9', 5, '2027-03-31', 'clerk', true FROM orders WHERE order_number = 'T-1'"
+            ),
+        ],
+        [("topped up, but its credit is not that much more", "customer:unpaid")],
+    ),
+    "credit that no top-up brought": (
+        "credit_ledger",
+        [
+            (
+                "INSERT INTO credit_entries (customer_id, occurred_on, amount_cents, balance_after_cents, reason, "
+                "reference) VALUES ('unpaid', '2027-03-31', 5, 5, 'topup', 'T-9')"
+            ),
+            "UPDATE customers SET credit_cents = 5 WHERE customer_id = 'unpaid'",
+        ],
+        [("credited for a top-up that is not paid", "customer:unpaid")],
+    ),
     "a term that nobody paid for": (
         "expiry_explained",
         [box_becomes("unpaid", "expires_on = '2028-03-31'")],

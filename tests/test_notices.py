@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from lifecycle_jobs import clock, lease, notices
+from lifecycle_jobs.accounts import top_up_by_card
 from lifecycle_jobs.db import tables
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.errors import EmergencyStop, GapSuspected
@@ -473,3 +474,38 @@ def test_a_charge_cut_off_with_its_process_is_settled_by_what_the_gateway_has(of
 
     assert charged(office.store) == [(7, "succeeded")]
     assert len(office.booked()) == 1
+
+
+def top_up(office: Office, token: str) -> dict[str, Any]:
+    """A top-up of 10.00 by card; its charge as recorded."""
+    with office.store.write() as connection:
+        factories.customer(connection)
+        factories.method(connection, token=token)
+    operator = Operator("anna", None, FIRST_SLOT)
+    top_up_by_card(office.store, office.settings, office.gateway, operator, "c1", amount_cents=1000, request_id="r-1")
+    (charge,) = look(office.store, tables.top_up_charges)
+    return charge
+
+
+@pytest.mark.parametrize(("token", "listed"), [("pm_card_visa", 0), (LOST, 0), ("pm_card_visa_chargeDeclined", 1)])
+def test_a_top_up_that_was_paid_is_news_only_where_it_is_recorded_as_not_made(
+    sqlite_office: Office, token: str, listed: int
+) -> None:
+    key = top_up(sqlite_office, token)["idempotency_key"]
+    told(sqlite_office, PAID, idempotency_key=key)
+
+    settle(sqlite_office)
+
+    assert states(sqlite_office) == ["handled"]
+    assert len(for_staff(sqlite_office)) == listed
+
+
+@pytest.mark.parametrize(("reference", "listed"), [("of_the_top_up", 1), ("of_another", 0)])
+def test_a_top_up_that_is_disputed_is_listed_for_a_person(sqlite_office: Office, reference: str, listed: int) -> None:
+    charge = top_up(sqlite_office, "pm_card_visa")
+    name = charge["gateway_reference"] if reference == "of_the_top_up" else reference
+    told(sqlite_office, "charge.dispute.created", gateway_reference=name)
+
+    settle(sqlite_office)
+
+    assert len(for_staff(sqlite_office)) == listed

@@ -1,4 +1,4 @@
-"""Paying an order outside a run: money that arrived by another way than the gateway, or the holder's own credit.
+"""Registering money that arrived by another way than the gateway, and paying an order with it.
 
 Money that arrived is never refused: what its order cannot take is kept as an unapplied payment, until it is applied to
 another order or given back (`payments.refunds`). Registered under one reference it is there once.
@@ -14,15 +14,15 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from lifecycle_jobs.accounts.addon_orders import ADDON, settle_addon, why_addon_not_payable
 from lifecycle_jobs.accounts.next_charge import charge_terms
 from lifecycle_jobs.accounts.requests import Request, once
 from lifecycle_jobs.accounts.settling import lock_order, settle, why_not_payable
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import boxes, manual_orders, orders, payment_methods, registered_payments
+from lifecycle_jobs.db.tables import boxes, orders, payment_methods, registered_payments
 from lifecycle_jobs.errors import Refused
 from lifecycle_jobs.history import Origin, euros, record
 from lifecycle_jobs.operators import Operator
-from lifecycle_jobs.payments.credit import debit, require_credit
 from lifecycle_jobs.payments.refunds import registered_due
 from lifecycle_jobs.policy import Catalog
 
@@ -53,7 +53,8 @@ class Paid:
 
     `applied`: its order is paid, and the box at `address` ends on `expires_on` now. Otherwise it is unapplied, because
     `unapplied_because`. `known`: it had been registered before, and nothing was done now. `renews_itself`: whether the
-    box renews itself from now on; if it should and does not, `hint` says what is missing.
+    box renews itself from now on; if it should and does not, `hint` says what is missing. `addon_id` is the extra space
+    that was paid for, if that is what the order was for.
     """
 
     order_number: str
@@ -65,9 +66,10 @@ class Paid:
     renews_itself: bool = False
     hint: str | None = None
     known: bool = False
+    addon_id: str | None = None
 
 
-_RESULTS = TypeAdapter(Paid)
+PAYMENT_RESULTS = TypeAdapter(Paid)
 
 
 def pay_order(
@@ -81,7 +83,7 @@ def pay_order(
     holder's or not of the kind that was paid by.
     """
     arguments = {"order_number": order_number} | asdict(payment) | {"paid_on": payment.paid_on.isoformat()}
-    request = Request(request_id, "order.pay", arguments, _RESULTS)
+    request = Request(request_id, "order.pay", arguments, PAYMENT_RESULTS)
     try:
         return once(
             store,
@@ -99,17 +101,6 @@ def pay_order(
         ) from error
 
 
-def pay_from_credit(store: Store, catalog: Catalog, operator: Operator, order_number: str, *, request_id: str) -> Paid:
-    """Pay a renewal order from its holder's prepaid credit, and renew the box.
-
-    Raises Refused for an order that cannot be paid, or where the credit does not suffice, with what is missing.
-    """
-    request = Request(request_id, "order.pay", {"order_number": order_number, "paid_by": "credit"}, _RESULTS)
-    return once(
-        store, operator, request, lambda connection, origin: _pay_from_credit(connection, origin, catalog, order_number)
-    )
-
-
 def apply_payment(
     store: Store, catalog: Catalog, operator: Operator, reference: str, order_number: str, *, request_id: str
 ) -> Paid:
@@ -118,34 +109,13 @@ def apply_payment(
     Raises Refused if there is no such payment, or the order cannot take it either.
     """
     arguments = {"order_number": order_number, "reference": reference}
-    request = Request(request_id, "payment.apply", arguments, _RESULTS)
+    request = Request(request_id, "payment.apply", arguments, PAYMENT_RESULTS)
     return once(
         store,
         operator,
         request,
         lambda connection, origin: _apply(connection, origin, catalog, reference, order_number),
     )
-
-
-def take_credit(connection: Connection, origin: Origin, catalog: Catalog, order: Row[Any]) -> None:
-    """Pay a payable order that is locked from credit; raises Refused where that does not suffice."""
-    require_credit(connection, order.customer_id, order.gross_cents)
-    debit(
-        connection,
-        order.customer_id,
-        order.gross_cents,
-        on=origin.occurred_on,
-        reason="renewal",
-        order_number=order.order_number,
-    )
-    if (
-        connection.execute(
-            update(manual_orders).where(manual_orders.c.order_id == order.id).values(pay_by="credit")
-        ).rowcount
-        == 0
-    ):
-        connection.execute(insert(manual_orders).values(order_id=order.id, pay_by="credit"))
-    settle(connection, origin, catalog, order, method="credit", paid_on=origin.occurred_on)
 
 
 def _register(connection: Connection, origin: Origin, catalog: Catalog, order_number: str, payment: Payment) -> Paid:
@@ -155,7 +125,7 @@ def _register(connection: Connection, origin: Origin, catalog: Catalog, order_nu
     known = _known(connection, payment.reference)
     if known is not None:
         return _again(known, order_number, payment)
-    because = _why_unapplied(order, order_number, payment.amount_cents)
+    because = _why_unapplied(connection, origin, catalog, order, order_number, payment.amount_cents)
     paid_by = payment.paid_by or _paid_by(order)
     connection.execute(
         insert(registered_payments).values(
@@ -179,10 +149,20 @@ def _register(connection: Connection, origin: Origin, catalog: Catalog, order_nu
     return paid
 
 
-def _why_unapplied(order: Row[Any] | None, order_number: str, amount_cents: int) -> str | None:
+def _why_unapplied(
+    connection: Connection,
+    origin: Origin,
+    catalog: Catalog,
+    order: Row[Any] | None,
+    order_number: str,
+    amount_cents: int,
+) -> str | None:
     if order is None:
         return f"there is no order {order_number}"
-    because = why_not_payable(order)
+    if order.kind == ADDON:
+        because = why_addon_not_payable(connection, catalog, order, origin.occurred_on)
+    else:
+        because = why_not_payable(order)
     if because is None and amount_cents != order.gross_cents:
         because = f"it is for {euros(order.gross_cents)}, not {euros(amount_cents)}"
     return because
@@ -196,21 +176,21 @@ def _paid_by(order: Row[Any] | None) -> PaidBy:
 def _take(
     connection: Connection, origin: Origin, catalog: Catalog, order: Row[Any], payment: Payment, paid_by: PaidBy
 ) -> Paid:
-    settle(
-        connection,
-        origin,
-        catalog,
-        order,
-        method=None if paid_by == "bank_transfer" else paid_by,
-        paid_on=payment.paid_on,
-    )
-    hint = None
+    hint = addon_id = None
+    if order.kind == ADDON:
+        addon_id = settle_addon(connection, origin, catalog, order, paid_on=payment.paid_on)
+    else:
+        method = None if paid_by == "bank_transfer" else paid_by
+        settle(connection, origin, catalog, order, method=method, paid_on=payment.paid_on)
     if paid_by != "bank_transfer" and payment.auto_renew:
         hint = _renew_itself(connection, origin, catalog, order, paid_by, payment.payment_method_id)
-    return _paid(connection, order, payment.reference, hint)
+    return paid_of(connection, order, payment.reference, hint, addon_id)
 
 
-def _paid(connection: Connection, order: Row[Any], reference: str, hint: str | None = None) -> Paid:
+def paid_of(
+    connection: Connection, order: Row[Any], reference: str, hint: str | None = None, addon_id: str | None = None
+) -> Paid:
+    """What is answered of an order that was paid just now."""
     box = connection.execute(select(boxes).where(boxes.c.id == order.box_id)).one()
     return Paid(
         order.order_number,
@@ -220,6 +200,7 @@ def _paid(connection: Connection, order: Row[Any], reference: str, hint: str | N
         expires_on=box.expires_on,
         renews_itself=box.auto_renew,
         hint=hint,
+        addon_id=addon_id,
     )
 
 
@@ -233,12 +214,14 @@ def _renew_itself(
         return f"Plan {catalog.plans[box.plan].name} does not renew itself."
     if method_id is None:
         return f"No {kind} of the holder to charge is stored, or more than one: register it, or name it."
-    if (box.auto_renew, box.renewal_years, box.payment_method_id) == (True, order.years, method_id):
+    # The years of an order for extra space are what remains of the term, not a rhythm.
+    years = box.renewal_years if order.kind == ADDON else order.years
+    if (box.auto_renew, box.renewal_years, box.payment_method_id) == (True, years, method_id):
         return None
     connection.execute(
         update(boxes)
         .where(boxes.c.id == box.id)
-        .values(auto_renew=True, renewal_years=order.years, payment_method_id=method_id)
+        .values(auto_renew=True, renewal_years=years, payment_method_id=method_id)
     )
     record(
         connection,
@@ -268,17 +251,6 @@ def _method(connection: Connection, order: Row[Any], kind: str, method_id: str |
     return method_id or (of_kind[0] if len(of_kind) == 1 else None)
 
 
-def _pay_from_credit(connection: Connection, origin: Origin, catalog: Catalog, order_number: str) -> Paid:
-    order = lock_order(connection, order_number)
-    if order is None:
-        raise Refused(f"There is no order {order_number}.")
-    because = why_not_payable(order)
-    if because is not None:
-        raise Refused(f"Order {order_number} cannot be paid: {because}.")
-    take_credit(connection, origin, catalog, order)
-    return _paid(connection, order, order_number)
-
-
 def _apply(connection: Connection, origin: Origin, catalog: Catalog, reference: str, order_number: str) -> Paid:
     order = lock_order(connection, order_number)
     known = connection.execute(
@@ -288,7 +260,7 @@ def _apply(connection: Connection, origin: Origin, catalog: Catalog, reference: 
     ).one_or_none()
     if known is None:
         raise Refused(f"There is no unapplied payment {reference}. See: lifecycle-jobs refunds list")
-    because = _why_unapplied(order, order_number, known.amount_cents)
+    because = _why_unapplied(connection, origin, catalog, order, order_number, known.amount_cents)
     if order is None or because is not None:
         raise Refused(f"Order {order_number} cannot take the payment {reference}: {because}.")
     connection.execute(

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, Select, insert, select
 
+from lifecycle_jobs.accounts.credit_payment import take_credit
 from lifecycle_jobs.accounts.finding import absent
-from lifecycle_jobs.accounts.pay import take_credit
 from lifecycle_jobs.accounts.plan_change import AS_IT_IS, Change, WantedSpace, credit_space, plan_change
 from lifecycle_jobs.accounts.requests import Request, once
 from lifecycle_jobs.accounts.settling import lock_order, settle

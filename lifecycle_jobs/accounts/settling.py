@@ -37,8 +37,8 @@ def lock_order(connection: Connection, order_number: str) -> Row[Any] | None:
 
 def why_not_payable(order: Row[Any]) -> str | None:
     """Why a locked order cannot be paid, as the end of a sentence; none if it can."""
-    if order.kind != "renewal":
-        return "it is not for the renewal of a box"
+    if order.kind not in {"renewal", "addon"}:
+        return "it is for no box"
     if order.status == "on_account":
         return "it is on account: the invoice collects it"
     if order.status != "awaiting_payment":

@@ -7,7 +7,8 @@
   debit is without the order it paid.
 - `renewals_ordered`: every renewal, and every purchase of a box, has its order, paid or on account, of the same box and
   term, and every such order its one renewal or purchase.
-- `credit_ledger`: every balance is the sum of its ledger, entry by entry, and never was below zero.
+- `credit_ledger`: every balance is the sum of its ledger, entry by entry, and never was below zero; every top-up that
+  was paid is in it once, and in full.
 - `expiry_explained`: every E is the one the box came with (`boxes.imported_expires_on`, set by import, or the eve of
   the first day of a box that was bought), moved by what is recorded to move it (`EXPIRY_MOVED`), each time from where
   the one before had put it; add-ons paid with the renewal end with their box.
@@ -50,6 +51,7 @@ INVARIANTS = (
         "No money that was taken is out of sight: it paid an order, or it is to be refunded.",
         (
             payments.charge_without_paid_order,
+            payments.top_up_charge_without_paid_order,
             payments.registered_without_paid_order,
             payments.debit_without_paid_order,
         ),
@@ -62,7 +64,7 @@ INVARIANTS = (
     Invariant(
         "credit_ledger",
         "Every balance of prepaid credit is explained by its ledger, cent by cent.",
-        (credit.balance_without_ledger, credit.ledger_out_of_step),
+        (credit.balance_without_ledger, credit.ledger_out_of_step, credit.top_up_out_of_step),
     ),
     Invariant(
         "expiry_explained",
@@ -87,7 +89,7 @@ WAITING = (
     Invariant(
         "unresolved_charges",
         "Nobody knows yet whether these charges were made.",
-        (payments.unresolved_charges,),
+        (payments.unresolved_charges, payments.unresolved_top_ups),
     ),
     Invariant(
         "refunds_due",

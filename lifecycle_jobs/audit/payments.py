@@ -8,7 +8,16 @@ from sqlalchemy import Select, Subquery, and_, case, exists, func, or_, select, 
 
 from lifecycle_jobs.audit.invariant import Scope, rows
 from lifecycle_jobs.db.conditions import unresolved
-from lifecycle_jobs.db.tables import boxes, charges, credit_entries, manual_orders, orders, registered_payments
+from lifecycle_jobs.db.tables import (
+    boxes,
+    charges,
+    credit_entries,
+    manual_orders,
+    orders,
+    registered_payments,
+    top_up_charges,
+)
+from lifecycle_jobs.payments.top_up_charges import unresolved_top_up
 
 _effective_charge = and_(charges.c.status == "succeeded", ~charges.c.unapplied, charges.c.refunded_on.is_(None))
 _is_debit = credit_entries.c.reason.in_(("renewal", "addon"))
@@ -29,6 +38,7 @@ def _payments_of_orders() -> Subquery:
         select(registered_payments.c.order_id, registered_payments.c.amount_cents).where(
             registered_payments.c.effective
         ),
+        select(top_up_charges.c.order_id, top_up_charges.c.amount_cents).where(top_up_charges.c.status == "succeeded"),
     ).subquery()
     order_id, cents = payments.c
     return select(order_id, func.count().label("number"), func.sum(cents).label("cents")).group_by(order_id).subquery()
@@ -64,6 +74,30 @@ def charge_without_paid_order(_: Scope) -> Select[Any]:
         .join(boxes, boxes.c.id == charges.c.box_id)
         .where(_effective_charge, _not_closed)
         .order_by(charges.c.id)
+    )
+
+
+def top_up_charge_without_paid_order(_: Scope) -> Select[Any]:
+    """A charge for credit that was made, and whose top-up is open or cancelled."""
+    return (
+        rows("succeeded, but its order is not paid", "charge", top_up_charges.c.idempotency_key)
+        .select_from(top_up_charges)
+        .join(orders, orders.c.id == top_up_charges.c.order_id)
+        .outerjoin(boxes, boxes.c.id == orders.c.box_id)
+        .where(top_up_charges.c.status == "succeeded", _not_closed)
+        .order_by(top_up_charges.c.id)
+    )
+
+
+def unresolved_top_ups(_: Scope) -> Select[Any]:
+    """Nobody knows yet whether these were made for somebody's credit."""
+    return (
+        rows(top_up_charges.c.status, "charge", top_up_charges.c.idempotency_key)
+        .select_from(top_up_charges)
+        .join(orders, orders.c.id == top_up_charges.c.order_id)
+        .outerjoin(boxes, boxes.c.id == orders.c.box_id)
+        .where(unresolved_top_up)
+        .order_by(top_up_charges.c.id)
     )
 
 

@@ -15,7 +15,12 @@ import typer
 
 from lifecycle_jobs import __version__
 from lifecycle_jobs.cli import (
+<<<<<<< HEAD
     boxes,
+=======
+    addons,
+    credit,
+>>>>>>> acc-money
     customers,
     data,
     days,
@@ -77,6 +82,8 @@ app.add_typer(customers.customer, name="customer")
 app.add_typer(orders.order, name="order")
 app.add_typer(methods.method, name="method")
 app.add_typer(methods.autorenew, name="autorenew")
+app.add_typer(addons.addon, name="addon")
+app.add_typer(credit.credit, name="credit")
 app.add_typer(payments.charges, name="charges")
 app.add_typer(payments.refunds, name="refunds")
 app.add_typer(payments.payments, name="payments")

@@ -69,6 +69,9 @@ def resolve(
     if result == "to_be_refunded":
         complain("Recorded as paid, but its box cannot take it: refund it (lifecycle-jobs refunds list).")
         raise typer.Exit(1)
+    if result == "topped_up":
+        say("Recorded as paid: it is credit now.")
+        return
     say(
         "Recorded as paid: the box is renewed."
         if result == "renewed"
@@ -155,7 +158,8 @@ def show_paid(paid: Paid, request_id: str, *, json: bool) -> None:
     elif paid.known:
         say("This payment was registered before. Nothing was done.")
     elif paid.applied:
-        say(f"Order {paid.order_number} is paid, and {paid.address} is renewed until {paid.expires_on}.")
+        what = f"has {paid.addon_id}" if paid.addon_id else "is renewed"
+        say(f"Order {paid.order_number} is paid, and {paid.address} {what} until {paid.expires_on}.")
         if paid.renews_itself:
             say("It renews itself.")
         if paid.hint:

@@ -405,6 +405,14 @@ Index(
     postgresql_where=text("reason IN ('renewal', 'addon')"),
 )
 
+Index(
+    "uq_credit_entries_topup_of_order",
+    credit_entries.c.reference,
+    unique=True,
+    sqlite_where=text("reason = 'topup'"),
+    postgresql_where=text("reason = 'topup'"),
+)
+
 events = Table(
     "events",
     metadata,
@@ -548,6 +556,39 @@ manual_orders = Table(
     Column("dropped_addons", Json, comment="the add-ons that end once it is paid"),
     Column("cancelled_on", Date, comment="the notice that the holder had given then; the payment voids it"),
     one_of("pay_by", "bank_transfer", "card", "paypal", "credit"),
+)
+
+top_up_charges = Table(
+    "top_up_charges",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("idempotency_key", Key, nullable=False, unique=True),
+    Column("request_id", Key, ForeignKey("account_requests.request_id"), nullable=False, unique=True),
+    Column("order_id", Id, ForeignKey("orders.id"), nullable=False, unique=True),
+    Column("payment_method_id", Key, nullable=False),
+    Column("method_kind", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("gateway_customer_id", Text),
+    Column("amount_cents", BigInteger, nullable=False),
+    Column("status", Word, nullable=False),
+    Column("attempted_on", Date, nullable=False),
+    Column("attempted_at", Moment, nullable=False),
+    Column("settled_on", Date),
+    Column("settled_at", Moment, comment="when the call ended"),
+    Column("decline_code", Text),
+    Column("hard", Boolean),
+    Column("gateway_reference", Text),
+    Column("why", Text, comment="what the gateway, the network or a person said about an outcome without an answer"),
+    one_of("status", "pending", "succeeded", "declined", "unknown", "not_attempted"),
+    one_of("method_kind", "card", "paypal"),
+    CheckConstraint("amount_cents > 0", name="amount_cents"),
+    CheckConstraint("status <> 'declined' OR (decline_code IS NOT NULL AND hard IS NOT NULL)", name="decline"),
+)
+Index(
+    "ix_top_up_charges_unresolved",
+    top_up_charges.c.id,
+    sqlite_where=text("status IN ('pending', 'unknown')"),
+    postgresql_where=text("status IN ('pending', 'unknown')"),
 )
 
 runs = Table(

@@ -9,6 +9,8 @@ Every charge left `pending` (the process died) or `unknown` (the answer was lost
   again under its own key, see `lifecycle_jobs.payments.collect`;
 - no answer: it stays unresolved, and while it does nobody charges, warns, suspends or deletes its box.
 
+Charges for credit (`payments.top_up_charges`) are looked up in the same way, and never presented again.
+
 A pass that was cut off during auto_renew does this again before it goes on, for the charge it had in hand.
 
 Look-ups are given up for this run after `gateway.outage_limit` in a row without an answer. After
@@ -23,15 +25,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, select
 
 from lifecycle_jobs import clock, runs
 from lifecycle_jobs.db.conditions import days_from, unresolved
 from lifecycle_jobs.db.dialect import among
-from lifecycle_jobs.db.tables import charges
+from lifecycle_jobs.db.faults import concerns_one_row
+from lifecycle_jobs.db.tables import charges, top_up_charges
 from lifecycle_jobs.jobs.task import Task
 from lifecycle_jobs.payments.collect import Collector
 from lifecycle_jobs.payments.gateway import ChargeOutcome, LookUpOutcome, NeverSeen, NoAnswer, NotAttempted
+from lifecycle_jobs.payments.top_up_charges import (
+    look_up_top_up,
+    settle_top_up,
+    top_up_request,
+    unresolved_top_up,
+    unresolved_top_ups,
+)
 from lifecycle_jobs.runs import JobReport
 
 NAME = "reconcile_charges"
@@ -52,7 +62,7 @@ class Patience:
 
 def run(task: Task, collector: Collector, patience: Patience) -> JobReport:
     """Look up every unresolved charge."""
-    found = _settle_all(task, collector, patience, unresolved)
+    found = _settle_all(task, collector, patience, unresolved) + _settle_top_ups(task, collector, patience)
     report = JobReport(NAME)
     report.done = {f"charge.{name}": found[name] for name in ("not_attempted",) if found[name]}
     if found["to_be_refunded"]:
@@ -61,7 +71,14 @@ def run(task: Task, collector: Collector, patience: Patience) -> JobReport:
         name: found[name] for name in ("not_trusted_yet", "changed_meanwhile", "no_answer") if found[name]
     }
     with task.store.read() as connection:
-        old = _older_than(connection, task, patience.report_after)
+        old = _older_than(connection, task, patience.report_after, charges, unresolved)
+        old_top_ups = _older_than(connection, task, patience.report_after, top_up_charges, unresolved_top_up)
+    if old_top_ups:
+        report.failures.append(
+            f"{old_top_ups} charges for credit have been unresolved for {patience.report_after} days or more: look at "
+            "them (lifecycle-jobs status). Once you know from the gateway what became of one: lifecycle-jobs charges "
+            "resolve"
+        )
     if old:
         report.failures.append(
             f"{old} charges have been unresolved for {patience.report_after} days or more: their boxes are neither "
@@ -122,6 +139,36 @@ def _settle_all(task: Task, collector: Collector, patience: Patience, chosen: Co
     return found
 
 
-def _older_than(connection: Connection, task: Task, days: int) -> int:
-    too_old = charges.c.attempted_on <= days_from(task.on, -days)
-    return connection.scalar(select(func.count()).select_from(charges).where(unresolved, too_old)) or 0
+def _settle_top_ups(task: Task, collector: Collector, patience: Patience) -> Counter[str]:
+    """Look up what was charged for credit: one after the other, as there are few; never presented again."""
+    found: Counter[str] = Counter()
+    with task.store.read() as connection:
+        rows = unresolved_top_ups(connection)
+    unanswered = 0
+    for row in rows:
+        if unanswered >= patience.outage_limit:
+            found["no_answer"] += 1
+            continue
+        try:
+            with task.store.read() as connection:
+                request = top_up_request(connection, row.id)
+            outcome = look_up_top_up(collector.gateway, request, row.attempted_on, task.on)
+            unanswered = 0 if outcome is not None else unanswered + 1
+            if outcome is None:
+                found["not_trusted_yet"] += 1
+            else:
+                with task.store.write() as connection:
+                    settle_top_up(connection, task.origin, row.id, outcome)
+        except Exception as error:
+            if not concerns_one_row(error):
+                raise
+            runs.park(task.store, task.run, NAME, f"topup:{row.id}", error, box_id=None)
+        task.advance(1)
+    return found
+
+
+def _older_than(
+    connection: Connection, task: Task, days: int, table: Table, without_answer: ColumnElement[bool]
+) -> int:
+    too_old = table.c.attempted_on <= days_from(task.on, -days)
+    return connection.scalar(select(func.count()).select_from(table).where(without_answer, too_old)) or 0

@@ -208,6 +208,7 @@ def _renew(connection: Connection, task: Task, addon: Row[Any], decision: _Decis
     number = place_paid_addon_order(
         connection,
         addon=addon,
+        paid_from=addon.expires_on,
         customer_id=addon.customer_id,
         years=decision.years,
         net_cents=decision.net_cents,

@@ -14,8 +14,11 @@ from typing import Final, Literal, TypeAlias
 
 from lifecycle_jobs.mail.account_box_contents import BOX_LINE_TYPES, BoxLine, BoxMessageKind
 from lifecycle_jobs.mail.method_contents import METHOD_LINE_TYPES, MethodLine, MethodMessageKind
+from lifecycle_jobs.mail.purchase_contents import PURCHASE_LINE_TYPES, PurchaseLine, PurchaseMessageKind
 
-AccountMessageKind = Literal["order.placed", "order.cancelled", "box.changed", MethodMessageKind, BoxMessageKind]
+AccountMessageKind = Literal[
+    "order.placed", "order.cancelled", "box.changed", MethodMessageKind, BoxMessageKind, PurchaseMessageKind
+]
 """Kinds of message that tell of account operations."""
 
 PayBy = Literal["bank_transfer", "card", "paypal", "credit"]
@@ -89,13 +92,14 @@ class ChangedLine:
     order_number: str
 
 
-AccountLine: TypeAlias = OrderPlacedLine | OrderCancelledLine | ChangedLine | MethodLine | BoxLine
+AccountLine: TypeAlias = OrderPlacedLine | OrderCancelledLine | ChangedLine | MethodLine | BoxLine | PurchaseLine
 
 ACCOUNT_LINE_TYPES: Final[Mapping[str, type[AccountLine]]] = MappingProxyType(
     {
         "order.placed": OrderPlacedLine,
         "order.cancelled": OrderCancelledLine,
         **METHOD_LINE_TYPES,
+        **PURCHASE_LINE_TYPES,
         "box.changed": ChangedLine,
         **BOX_LINE_TYPES,
     }

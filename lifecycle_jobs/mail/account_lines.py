@@ -18,6 +18,7 @@ from lifecycle_jobs.mail.desk import Desk, box_of, term_of
 from lifecycle_jobs.mail.detail import Detail
 from lifecycle_jobs.mail.facts import Event
 from lifecycle_jobs.mail.method_lines import METHOD_LINES
+from lifecycle_jobs.mail.purchase_lines import PURCHASE_LINES
 
 
 def _order_placed(event: Event, desk: Desk) -> AccountLine:
@@ -73,6 +74,7 @@ ACCOUNT_LINES: Final[Mapping[str, Callable[[Event, Desk], AccountLine]]] = {
     "order.placed": _order_placed,
     "order.cancelled": _order_cancelled,
     **METHOD_LINES,
+    **PURCHASE_LINES,
     "box.changed": _changed,
     **BOX_LINES,
 }

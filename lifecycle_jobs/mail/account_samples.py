@@ -12,6 +12,7 @@ from lifecycle_jobs.mail.account_box_samples import BOX_SAMPLES
 from lifecycle_jobs.mail.account_contents import ChangedLine, ExtraSpace, OrderCancelledLine, OrderPlacedLine, PayBy
 from lifecycle_jobs.mail.contents import Content
 from lifecycle_jobs.mail.method_samples import METHOD_SAMPLES
+from lifecycle_jobs.mail.purchase_samples import PURCHASE_SAMPLES
 from lifecycle_jobs.mail.sample_letters import AWKWARD, FIRM, content
 from lifecycle_jobs.mail.sample_lines import BOX, SECOND, THIRD, E
 
@@ -123,6 +124,7 @@ ACCOUNT_SAMPLES: Final[Mapping[str, tuple[Content, ...]]] = MappingProxyType(
         ),
         **BOX_SAMPLES,
         **METHOD_SAMPLES,
+        **PURCHASE_SAMPLES,
     }
 )
 """Messages to render, by kind."""

@@ -137,14 +137,18 @@ def place_paid_addon_order(
     connection: Connection,
     *,
     addon: Row[Any],
+    paid_from: date,
     customer_id: str,
     years: int,
     net_cents: int,
     gross_cents: int,
     on: date,
 ) -> str:
-    """The order of an add-on that credit pays, placed and paid at once; returns its number."""
-    number = f"A-{addon.addon_id}-{addon.expires_on:%Y%m%d}"
+    """The order of an add-on that credit pays, placed and paid at once; returns its number.
+
+    `paid_from` is the day after which these years count: A of the term that is renewed, or the day of the purchase.
+    """
+    number = f"A-{addon.addon_id}-{paid_from:%Y%m%d}"
     order_id = connection.execute(
         insert(orders)
         .values(
@@ -153,7 +157,7 @@ def place_paid_addon_order(
             customer_id=customer_id,
             box_id=addon.box_id,
             addon_id=addon.addon_id,
-            term_expires_on=addon.expires_on,
+            term_expires_on=paid_from,
             years=years,
             placed_on=on,
             paid_on=on,

@@ -10,7 +10,7 @@ What a mail platform does with it, by `type`:
 - `box.suspended`, `box.suspended_by_hand`: block; `box.lifted`: lift the block;
 - `box.deleted`: delete;
 - `box.changed`: give it plan and space as in the detail;
-- `addon.disabled`: take the space away; `addon.renewed`: keep it.
+- `addon.bought`: give the space; `addon.disabled`: take the space away; `addon.renewed`: keep it.
 
 All the others only inform.
 

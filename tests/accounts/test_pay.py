@@ -199,7 +199,7 @@ def test_a_box_suspended_by_hand_is_renewed_and_stays_suspended(office: Office, 
         ("R-1", 1512, "it is for 15.13, not 15.12"),
         ("R-1", 1514, "it is for 15.13, not 15.14"),
         ("R-2", 1513, "there is no order R-2"),
-        ("A-a2", 305, "it is not for the renewal of a box"),
+        ("T-1", 305, "it is for no box"),
         ("R-0", 1208, "it is on account: the invoice collects it"),
     ],
 )
@@ -207,7 +207,7 @@ def test_what_cannot_be_the_payment_of_the_order_is_kept_as_an_unapplied_payment
     office: Office, declined_box: int, order: str, amount: int, because: str
 ) -> None:
     with office.store.write() as connection:
-        factories.order(connection, "A-a2", kind="addon", box_id=declined_box, addon_id="a2", net=250, vat=55)
+        factories.order(connection, "T-1", kind="topup", term_expires_on=None, net=250, vat=55)
         earlier = date(2026, 3, 31)
         factories.order(connection, "R-0", box_id=declined_box, term_expires_on=earlier, status="on_account")
     before = box_row(office.store, declined_box)
@@ -446,8 +446,9 @@ def test_a_plan_that_does_not_renew_itself_does_not_begin_to(office: Office) -> 
 # Paid from credit
 
 
-def pay_by_credit(office: Office, order: str) -> Paid:
-    return pay_from_credit(office.store, factories.CATALOG, Operator("anna", None, ON), order, request_id="r-1")
+def pay_by_credit(office: Office, order: str, customer_id: str | None = None) -> Paid:
+    clerk = Operator("anna", None, ON)
+    return pay_from_credit(office.store, factories.CATALOG, clerk, order, request_id="r-1", customer_id=customer_id)
 
 
 def test_credit_pays_an_open_order(office: Office, declined_box: int) -> None:
@@ -506,6 +507,12 @@ def test_credit_does_not_pay_what_is_not_open(office: Office, order: str, senten
         pay_by_credit(office, order)
 
     assert str(refusal.value) == sentence
+
+
+@pytest.mark.usefixtures("declined_box")
+def test_a_holder_does_not_pay_the_orders_of_others(office: Office) -> None:
+    with pytest.raises(Refused, match=r"There is no order R-1\."):
+        pay_by_credit(office, "R-1", "c2")
 
 
 # Applied to another order

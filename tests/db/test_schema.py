@@ -129,7 +129,7 @@ def test_a_definition_that_differs_would_be_noticed(sqlite_store: Store, postgre
 def test_an_upgrade_that_is_done_already_changes_nothing(store: Store) -> None:
     before = definitions(store)
 
-    assert schema.upgrade(store) == schema.head() == "0006"
+    assert schema.upgrade(store) == schema.head() == "0007"
     assert definitions(store) == before
 
 
@@ -271,6 +271,23 @@ def credit_short(connection: Connection) -> object:
     return factories.event(connection, "addon.credit_short", occurred_on=ON, box_id=1, addon_id="a1")
 
 
+def request(connection: Connection) -> object:
+    values = {"request_id": "r-1", "operation": "order.renew", "arguments": {}, "actor": "anna"}
+    return connection.execute(insert(tables.account_requests).values(**values, requested_on=ON, requested_at=MOMENT))
+
+
+def manual_order(connection: Connection) -> object:
+    return connection.execute(insert(tables.manual_orders).values(order_id=1, pay_by="shells"))
+
+
+def registered_payment(**values: Any) -> Callable[[Connection], object]:
+    def register(connection: Connection) -> object:
+        payment = {"reference": "CRO-1", "amount_cents": 1, "registered_on": ON, "actor": "anna", "effective": True}
+        return connection.execute(insert(tables.registered_payments).values(payment | values))
+
+    return register
+
+
 def second_renewal_order(connection: Connection) -> object:
     return factories.order(connection, "R-2", box_id=1)
 
@@ -405,6 +422,10 @@ REFUSED: dict[str, Callable[[Connection], object]] = {
     "an unknown state of a run": run_of(state="done"),
     "an unknown scope": run_of(scope="some"),
     "a second record of a run": twice(run_of()),
+    "a second request under an id": twice(request),
+    "an order to be paid in an unknown way": manual_order,
+    "a payment made in an unknown way": registered_payment(paid_by="shells", order_id=1),
+    "a payment that is effective without an order": registered_payment(order_id=None),
 }  # fmt: skip
 
 
@@ -462,9 +483,9 @@ def row_parked_again_after_it_was_resolved(connection: Connection) -> None:
     parked_row(connection)
 
 
-def top_ups_of_one_reference(connection: Connection) -> None:
+def corrections_of_one_reference(connection: Connection) -> None:
     for _ in range(2):
-        factories.credit_entry(connection, amount=1, balance_after=1, reason="topup", reference="T-1")
+        factories.credit_entry(connection, amount=1, balance_after=1, reason="correction", reference="T-1")
 
 
 @pytest.mark.parametrize(
@@ -478,7 +499,7 @@ def top_ups_of_one_reference(connection: Connection) -> None:
         other_milestones,
         events_without_a_milestone,
         row_parked_again_after_it_was_resolved,
-        top_ups_of_one_reference,
+        corrections_of_one_reference,
     ],
 )
 def test_the_database_allows(either: Store, allowed: Callable[[Connection], object]) -> None:

@@ -667,3 +667,38 @@ def test_auto_renew_switched_off_or_a_method_removed_says_what_follows() -> None
     assert "Non addebiteremo nulla" in render(SAMPLES["autorenew.switched_off"][0]).text
     assert "Un addebito è però già in corso" in render(SAMPLES["autorenew.switched_off"][2]).text
     assert "Rinnovo automatico: disattivato ora" in render(SAMPLES["method.removed"][0]).text
+
+
+# Extra space and prepaid credit
+
+
+def test_space_bought_from_credit_says_what_was_paid_what_is_left_and_what_follows() -> None:
+    _, text, _ = render(SAMPLES["addon.bought"][0])
+
+    assert "Pagato per 2 anni, fino al 31 marzo 2027" in text
+    assert "6,10 €, IVA inclusa" in text
+    assert "Credito rimanente: 2,38 €" in text
+    assert "con il credito prepagato: 3,05 € all’anno" in text
+
+
+def test_space_bought_on_an_order_is_said_to_be_part_of_the_renewal() -> None:
+    for number in (2, 3):
+        _, text, _ = render(SAMPLES["addon.bought"][number])
+        assert "fa parte del rinnovo della casella: 15,13 € per 1 anno" in text
+        assert "Credito" not in text
+
+
+def test_an_order_for_space_says_how_to_pay_it() -> None:
+    by_transfer, by_card = (render(SAMPLES["addon.ordered"][number], "en").text for number in (0, 1))
+
+    assert "quoting the order number: A-4211-20260120-1" in by_transfer
+    assert "Your payment also switches automatic renewal on" in by_card
+
+
+def test_a_top_up_says_what_the_credit_is_now_or_that_nothing_was_charged() -> None:
+    assert "Ora ha a disposizione 18,48 €" in render(SAMPLES["credit.topped_up"][0]).text
+    assert (
+        "il pagamento non è stato autorizzato. Non abbiamo addebitato nulla"
+        in render(SAMPLES["credit.topup_failed"][0]).text
+    )
+    assert "non è arrivato al servizio di pagamento" in render(SAMPLES["credit.topup_failed"][1]).text

@@ -120,7 +120,7 @@ class TestReadiness:
         store.engine.dispose()
 
         assert answer.status_code == 503
-        assert answer.json()["reason"] == "the schema is at version None, this program needs 0004"
+        assert answer.json()["reason"] == "the schema is at version None, this program needs 0006"
 
     def test_with_another_programs_schema_it_is_not(self, watch: Watched, store: Store) -> None:
         with store.write() as connection:
@@ -130,7 +130,7 @@ class TestReadiness:
 
         assert (answer.status_code, answer.json()["reason"]) == (
             503,
-            "the schema is at version 9999, this program needs 0004",
+            "the schema is at version 9999, this program needs 0006",
         )
 
     def test_with_a_database_that_was_stopped_it_is_not(self, settings: Settings) -> None:

@@ -188,7 +188,14 @@ def test_the_order_of_an_addon_is_paid_when_it_is_placed_and_placed_once_a_term(
     def place(connection: Connection) -> str:
         addon = connection.execute(select(addons)).one()
         return place_paid_addon_order(
-            connection, addon=addon, customer_id="c1", years=1, net_cents=250, gross_cents=305, on=ON
+            connection,
+            addon=addon,
+            paid_from=addon.expires_on,
+            customer_id="c1",
+            years=1,
+            net_cents=250,
+            gross_cents=305,
+            on=ON,
         )
 
     with store.write() as connection:

@@ -339,5 +339,10 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "order.cancelled": lambda d: str(d["order_number"]),
     "payment.registered": lambda d: f"{d['amount']} {d['unapplied_because'] or 'applied'}",
     "box.changed": lambda d: f"{d['plan']}, {d['inbox_gb']} + {d['archive_gb']} GB, {d['archive_lost_mb']} MB lost",
+    "autorenew.switched_off": lambda _: "",
+    "method.replaced": lambda d: str(d["charge_on"]),
+    "method.removed": lambda _: "",
+    "addon.bought": lambda d: f"{d['quantity']} GB until {d['paid_until']}, {d['cost']}, {d['balance']} left",
+    "addon.cancelled": lambda d: f"ends {d['ends_on']}",
     "autorenew.switched_on": lambda d: f"{d['payment_method_id']}, {d['years']} years",
 }

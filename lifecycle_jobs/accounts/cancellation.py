@@ -32,7 +32,7 @@ _RESULTS = TypeAdapter(CancelledOrder)
 def cancel_order(
     store: Store, operator: Operator, order_number: str, *, request_id: str, customer_id: str | None = None
 ) -> CancelledOrder:
-    """Cancel a renewal order that waits for its payment; the box stays as it is, and its holder is told.
+    """Cancel an order of a renewal or of extra space that waits for its payment, and tell the holder of its box.
 
     Raises Refused for an order that is not there (or not `customer_id`'s, where that is given), not open, or being
     charged at this moment.
@@ -50,8 +50,8 @@ def _cancel(connection: Connection, origin: Origin, order_number: str, customer_
     order = lock_order(connection, order_number)
     if order is None or customer_id not in {None, order.customer_id}:
         raise Refused(f"There is no order {order_number}.")
-    if order.kind != "renewal":
-        raise Refused(f"Order {order_number} is not for the renewal of a box.")
+    if order.kind not in {"renewal", "addon"}:
+        raise Refused(f"Order {order_number} is for no box: what becomes of a top-up only its payment decides.")
     if order.status != "awaiting_payment":
         state = order.status.replace("_", " ")
         raise Refused(f"Order {order_number} is {state} already; only one that waits for its payment is cancelled.")
@@ -66,7 +66,7 @@ def _cancel(connection: Connection, origin: Origin, order_number: str, customer_
     record(
         connection,
         origin,
-        "order.cancelled",
+        "order.cancelled" if order.kind == "renewal" else "addon.order_cancelled",
         box_id=order.box_id,
         customer_id=order.customer_id,
         term_expires_on=order.term_expires_on,
@@ -76,4 +76,4 @@ def _cancel(connection: Connection, origin: Origin, order_number: str, customer_
             "renews_itself": order.of_box_auto_renew,
         },
     )
-    return CancelledOrder(order_number, order.of_box_address, order.of_box_auto_renew)
+    return CancelledOrder(order_number, order.of_box_address, order.kind == "renewal" and order.of_box_auto_renew)

@@ -114,15 +114,13 @@ def test_an_order_that_is_not_open_is_refused(office: Office, status: str) -> No
     )
 
 
-def test_an_order_that_is_none_or_no_renewal_is_refused(office: Office) -> None:
+def test_an_order_that_is_none_or_a_top_up_is_refused(office: Office) -> None:
     with office.store.write() as connection:
         factories.customer(connection)
-        box = factories.box(connection)
-        factories.addon(connection, "a1", box)
-        factories.order(connection, "A-1", kind="addon", box_id=box, addon_id="a1")
+        factories.order(connection, "T-1", kind="topup", term_expires_on=None)
 
     assert refused(office, "R-1") == "There is no order R-1."
-    assert refused(office, "A-1") == "Order A-1 is not for the renewal of a box."
+    assert refused(office, "T-1") == "Order T-1 is for no box: what becomes of a top-up only its payment decides."
 
 
 @pytest.mark.parametrize("doubt", ["pending", "unknown"])
