@@ -14,24 +14,15 @@ from __future__ import annotations
 
 from lifecycle_jobs.accounts.addon_cancellation import CancelledAddon, cancel_addon
 from lifecycle_jobs.accounts.addon_orders import OrderedAddon, order_addon
-from lifecycle_jobs.accounts.addons import (
-    AddonQuote,
-    BoughtAddon,
-    Extra,
-    buy_addon,
-    quote_addon,
-)
+from lifecycle_jobs.accounts.addons import AddonQuote, BoughtAddon, Extra, buy_addon, quote_addon
 from lifecycle_jobs.accounts.auto_renewal import AutoRenewal, switch_auto_renew_off, switch_auto_renew_on
-<<<<<<< HEAD
 from lifecycle_jobs.accounts.buy_box import BoughtBox, Purchase, buy_box
 from lifecycle_jobs.accounts.cancel_box import CancelledBox, WithdrawnBox, cancel_box, withdraw_cancellation
-from lifecycle_jobs.accounts.cancel_order import CancelledOrder, cancel_order
-=======
 from lifecycle_jobs.accounts.cancellation import CancelledOrder, cancel_order
 from lifecycle_jobs.accounts.card_top_up import CardTopUp, top_up_by_card
 from lifecycle_jobs.accounts.credit_payment import pay_from_credit
->>>>>>> acc-money
 from lifecycle_jobs.accounts.customers import Sheet, find_customer
+from lifecycle_jobs.accounts.domain import ReleasedDomain, RenewedDomain, release_domain, renew_domain
 from lifecycle_jobs.accounts.first_payment import FirstPaidBy, FirstPayment
 from lifecycle_jobs.accounts.hold_box import HeldBox, ReleasedBox, hold_box, release_box
 from lifecycle_jobs.accounts.methods import (
@@ -47,11 +38,8 @@ from lifecycle_jobs.accounts.pay import Paid, PaidBy, Payment, apply_payment, pa
 from lifecycle_jobs.accounts.plan_change import WantedSpace
 from lifecycle_jobs.accounts.renew import Expiring, PayBy, Placed, PlacedOrder, Wanted, place_renewals
 from lifecycle_jobs.accounts.resolve import resolve_charge
-<<<<<<< HEAD
 from lifecycle_jobs.accounts.suspend_box import LiftedBox, SuspendedBox, lift_suspension, suspend_box
-=======
 from lifecycle_jobs.accounts.top_up import Entry, Statement, ToppedUp, register_top_up, state_credit
->>>>>>> acc-money
 
 __all__ = [
     "AddonQuote",
@@ -80,7 +68,9 @@ __all__ = [
     "Purchase",
     "RegisteredMethod",
     "ReleasedBox",
+    "ReleasedDomain",
     "RemovedMethod",
+    "RenewedDomain",
     "ReplacedMethod",
     "Sheet",
     "Statement",
@@ -106,7 +96,9 @@ __all__ = [
     "register_method",
     "register_top_up",
     "release_box",
+    "release_domain",
     "remove_method",
+    "renew_domain",
     "replace_method",
     "resolve_charge",
     "state_credit",

@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 
 from lifecycle_jobs.accounts.first_payment import FirstPayment, take
 from lifecycle_jobs.accounts.requests import Request, once
+from lifecycle_jobs.db.conditions import on_domain
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes, customers, orders, payment_methods, registered_payments
 from lifecycle_jobs.errors import Refused
@@ -234,7 +235,7 @@ def _domain_until(connection: Connection, purchase: Purchase, domain: str, eve: 
     days = set(
         connection.scalars(
             select(boxes.c.expires_on)
-            .where(boxes.c.domain == domain, boxes.c.status != "deleted", boxes.c.cancelled_on.is_(None))
+            .where(on_domain(domain), boxes.c.status != "deleted", boxes.c.cancelled_on.is_(None))
             .distinct()
         )
     )

@@ -2,7 +2,8 @@
 
 From the moment it is recorded nothing is charged for the box by itself any more, and no alert is sent (SPEC §2, §3).
 Auto-renew stays as it was switched, so that a notice that is withdrawn leaves everything as before. After E a notice
-is voided by renewing by hand.
+is voided by renewing by hand; that of a box on a domain can be withdrawn until it is deleted, since the domain's
+renewal leaves it out.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import date
 from pydantic import TypeAdapter
 from sqlalchemy import Connection
 
+from lifecycle_jobs.accounts.domain import let_go_with_domain
 from lifecycle_jobs.accounts.living_box import alter, being_charged, lock_box
 from lifecycle_jobs.accounts.requests import Request, once
 from lifecycle_jobs.db.session import Store
@@ -97,7 +99,13 @@ def _withdraw(connection: Connection, origin: Origin, address: str, customer_id:
     box = lock_box(connection, address, customer_id)
     if box.cancelled_on is None:
         raise Refused(f"{box.address} is not cancelled: there is nothing to withdraw.")
-    if box.expires_on < origin.occurred_on:
+    if let_go_with_domain(connection, [box.id]):
+        raise Refused(
+            f"{box.address} was let go with its domain {box.domain}; renewing that keeps it (lifecycle-jobs domain "
+            f"renew {box.domain})."
+        )
+    # A box on a domain cannot be renewed by hand, which would void the notice after E.
+    if box.expires_on < origin.occurred_on and box.domain is None:
         raise Refused(
             f"{box.address} has ended on {box.expires_on}: its cancellation cannot be withdrawn any more. Renewing it "
             f"by hand voids it (lifecycle-jobs order renew {box.address})."

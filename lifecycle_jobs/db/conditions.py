@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
-from sqlalchemy import ColumnElement, and_, case, exists, or_, select
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
 
 from lifecycle_jobs.db.tables import (
     boxes,
@@ -28,7 +28,7 @@ Refusals = Sequence[tuple[str, ColumnElement[bool]]]
 TERM_PAID = ("box.renewed", "box.bought")
 """The kinds of event of a term that has an order, paid or on account; their detail names it."""
 
-EXPIRY_MOVED = (*TERM_PAID,)
+EXPIRY_MOVED = (*TERM_PAID, "box.domain_renewed")
 """The kinds of event that move E: from their `term_expires_on` to the `new_expires_on` in their detail."""
 
 unresolved = charges.c.status.in_(("pending", "unknown"))
@@ -49,6 +49,11 @@ def on_hold(on: date) -> ColumnElement[bool]:
         and_(boxes.c.hold_until.is_not(None), boxes.c.hold_until >= on),
         and_(boxes.c.hold_until.is_(None), boxes.c.hold_reason.is_not(None)),
     )
+
+
+def on_domain(name: str) -> ColumnElement[bool]:
+    """The box is on this domain, in whatever case it is written."""
+    return and_(boxes.c.domain.is_not(None), func.lower(boxes.c.domain) == name.lower())
 
 
 def unresolved_charge() -> ColumnElement[bool]:

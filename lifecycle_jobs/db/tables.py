@@ -203,6 +203,13 @@ Index(
     postgresql_where=text("status <> 'deleted'"),
 )
 
+Index(
+    "ix_boxes_domain",
+    boxes.c.domain,
+    sqlite_where=text("domain IS NOT NULL"),
+    postgresql_where=text("domain IS NOT NULL"),
+)
+
 addons = Table(
     "addons",
     metadata,

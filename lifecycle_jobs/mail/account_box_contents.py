@@ -18,6 +18,8 @@ BoxMessageKind = Literal[
     "box.suspended_by_hand",
     "box.lifted",
     "box.bought",
+    "box.domain_renewed",
+    "domain.released",
 ]
 """Kinds of message that tell of these operations."""
 
@@ -110,6 +112,29 @@ class BoughtLine:
     domain: str | None
 
 
+@dataclass(frozen=True)
+class DomainRenewedLine:
+    """A box that was renewed with its domain. ``suspended``: it stays so, by hand."""
+
+    address: str
+    plan_name: str
+    domain: str
+    old_expires_on: date
+    expires_on: date
+    suspended: bool
+
+
+@dataclass(frozen=True)
+class DomainReleasedLine:
+    """A box that ends with its domain, which is let go: on ``expires_on``, inclusive. ``deletes_on`` is X."""
+
+    address: str
+    plan_name: str
+    domain: str
+    expires_on: date
+    deletes_on: date
+
+
 BoxLine: TypeAlias = (
     CancellationRecordedLine
     | CancellationWithdrawnLine
@@ -118,6 +143,8 @@ BoxLine: TypeAlias = (
     | SuspendedByHandLine
     | LiftedLine
     | BoughtLine
+    | DomainRenewedLine
+    | DomainReleasedLine
 )
 
 BOX_LINE_TYPES: Final[Mapping[str, type[BoxLine]]] = MappingProxyType(
@@ -129,6 +156,8 @@ BOX_LINE_TYPES: Final[Mapping[str, type[BoxLine]]] = MappingProxyType(
         "box.suspended_by_hand": SuspendedByHandLine,
         "box.lifted": LiftedLine,
         "box.bought": BoughtLine,
+        "box.domain_renewed": DomainRenewedLine,
+        "domain.released": DomainReleasedLine,
     }
 )
 """The type of line that each kind of message is made of."""

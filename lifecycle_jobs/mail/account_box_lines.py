@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Final
 
 from lifecycle_jobs.mail.account_box_contents import (
@@ -10,6 +11,8 @@ from lifecycle_jobs.mail.account_box_contents import (
     BoxLine,
     CancellationRecordedLine,
     CancellationWithdrawnLine,
+    DomainReleasedLine,
+    DomainRenewedLine,
     HoldPlacedLine,
     HoldReleasedLine,
     LiftedLine,
@@ -23,14 +26,12 @@ from lifecycle_jobs.policy import deletion_date, suspends_on
 
 def _cancellation_recorded(event: Event, desk: Desk) -> BoxLine:
     box = box_of(event)
-    plan = desk.plan(box)
-    suspended = box.suspended_on or max(suspends_on(term_of(event)), event.occurred_on)
     return CancellationRecordedLine(
         address=box.address,
-        plan_name=plan.name,
+        plan_name=desk.plan(box).name,
         expires_on=term_of(event),
-        suspends_on=suspended,
-        deletes_on=deletion_date(plan.policy, term_of(event), suspended, box.hold_until),
+        suspends_on=_suspended_from(event),
+        deletes_on=_deleted_from(event, desk),
     )
 
 
@@ -100,6 +101,40 @@ def _bought(event: Event, desk: Desk) -> BoxLine:
     )
 
 
+def _domain_renewed(event: Event, desk: Desk) -> BoxLine:
+    detail, box = Detail(event), box_of(event)
+    return DomainRenewedLine(
+        address=box.address,
+        plan_name=desk.plan(box).name,
+        domain=detail.text("domain"),
+        old_expires_on=term_of(event),
+        expires_on=detail.day("new_expires_on"),
+        suspended=detail.flag("suspended"),
+    )
+
+
+def _domain_released(event: Event, desk: Desk) -> BoxLine:
+    box = box_of(event)
+    return DomainReleasedLine(
+        address=box.address,
+        plan_name=desk.plan(box).name,
+        domain=Detail(event).text("domain"),
+        expires_on=term_of(event),
+        deletes_on=_deleted_from(event, desk),
+    )
+
+
+def _suspended_from(event: Event) -> date:
+    """Since when, or from when on, a box that is let go is suspended."""
+    return box_of(event).suspended_on or max(suspends_on(term_of(event)), event.occurred_on)
+
+
+def _deleted_from(event: Event, desk: Desk) -> date:
+    """X of a box that is let go."""
+    box = box_of(event)
+    return deletion_date(desk.plan(box).policy, term_of(event), _suspended_from(event), box.hold_until)
+
+
 BOX_LINES: Final[Mapping[str, Callable[[Event, Desk], BoxLine]]] = {
     "cancellation.recorded": _cancellation_recorded,
     "cancellation.withdrawn": _cancellation_withdrawn,
@@ -108,5 +143,7 @@ BOX_LINES: Final[Mapping[str, Callable[[Event, Desk], BoxLine]]] = {
     "box.suspended_by_hand": _suspended_by_hand,
     "box.lifted": _lifted,
     "box.bought": _bought,
+    "box.domain_renewed": _domain_renewed,
+    "domain.released": _domain_released,
 }
 """By kind of message."""

@@ -11,6 +11,8 @@ from lifecycle_jobs.mail.account_box_contents import (
     BoughtLine,
     CancellationRecordedLine,
     CancellationWithdrawnLine,
+    DomainReleasedLine,
+    DomainRenewedLine,
     HoldPlacedLine,
     HoldReleasedLine,
     LiftedLine,
@@ -23,6 +25,7 @@ from lifecycle_jobs.mail.sample_lines import AGREEMENT, BOX, CARD, SECOND, THIRD
 
 _DAY: Final = date(2027, 3, 16)
 _AFTER_E: Final = date(2027, 4, 10)
+_X: Final = date(2027, 6, 30)
 
 
 def _renew(address: str) -> str:
@@ -57,6 +60,10 @@ def _bought(
         again=again,
         domain=domain,
     )
+
+
+def _with_domain(address: str, *, suspended: bool = False) -> DomainRenewedLine:
+    return DomainRenewedLine(address, "Domain", "example.it", E, date(2028, 3, 31), suspended)
 
 
 BOX_SAMPLES: Final[Mapping[str, tuple[Content, ...]]] = MappingProxyType(
@@ -99,6 +106,22 @@ BOX_SAMPLES: Final[Mapping[str, tuple[Content, ...]]] = MappingProxyType(
             content("box.bought", _DAY, _bought(SECOND, None, again=True), holder=FIRM),
             content("box.bought", _DAY, _bought(THIRD, AGREEMENT), holder=AWKWARD),
             content("box.bought", _DAY, _bought(THIRD, None, net=0, vat=0, domain="example.com")),
+        ),
+        "box.domain_renewed": (
+            content("box.domain_renewed", _DAY, _with_domain(BOX)),
+            content("box.domain_renewed", _DAY, _with_domain(BOX), _with_domain(SECOND, suspended=True), holder=FIRM),
+            content("box.domain_renewed", _AFTER_E, _with_domain(THIRD, suspended=True), holder=AWKWARD),
+        ),
+        "domain.released": (
+            content("domain.released", _DAY, DomainReleasedLine(BOX, "Domain", "example.it", E, _X)),
+            content(
+                "domain.released",
+                _DAY,
+                DomainReleasedLine(BOX, "Domain", "example.it", E, _X),
+                DomainReleasedLine(SECOND, "Domain", "example.it", E, _X),
+                holder=FIRM,
+            ),
+            content("domain.released", _AFTER_E, DomainReleasedLine(THIRD, "Domain", "example.it", E, _X)),
         ),
     }
 )

@@ -16,6 +16,7 @@ _URGENCY: Final[Mapping[str, int]] = MappingProxyType(
         "order.placed": 2,
         "box.renewed": 4,
         "box.bought": 4,
+        "box.domain_renewed": 4,
         "addon.renewed": 4,
     }
 )

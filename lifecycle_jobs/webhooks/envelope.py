@@ -6,7 +6,8 @@ the same to the byte at each attempt and each replay; so is its `webhook-id`, by
 What a mail platform does with it, by `type`:
 
 - `box.bought`: create the box, with plan and space as in the detail, and keep it until `detail.new_expires_on`;
-- `box.renewed`: keep until `detail.new_expires_on`; lift the block, unless it was suspended by hand;
+- `box.renewed`, `box.domain_renewed`: keep until `detail.new_expires_on`; lift the block, unless it was suspended by
+  hand;
 - `box.suspended`, `box.suspended_by_hand`: block; `box.lifted`: lift the block;
 - `box.deleted`: delete;
 - `box.changed`: give it plan and space as in the detail;

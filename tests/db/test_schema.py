@@ -129,7 +129,7 @@ def test_a_definition_that_differs_would_be_noticed(sqlite_store: Store, postgre
 def test_an_upgrade_that_is_done_already_changes_nothing(store: Store) -> None:
     before = definitions(store)
 
-    assert schema.upgrade(store) == schema.head() == "0007"
+    assert schema.upgrade(store) == schema.head() == "0008"
     assert definitions(store) == before
 
 
