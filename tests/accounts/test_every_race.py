@@ -1,0 +1,28 @@
+"""Operations beside jobs on the same box at the same moment, made to overlap, on PostgreSQL: a few of all the pairs.
+
+`make soak` tries every pair, in both orders, again and again.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.accounts.racing import OPERATIONS, SITUATIONS, First, Operation, Situation, possible, race
+from tests.auditing import assert_books_are_right
+from tests.jobs.running import Office
+
+CHOSEN = [
+    pytest.param(operation, SITUATIONS[turn % len(SITUATIONS)], first, id=f"{operation.name}, {first} first")
+    for turn, operation in enumerate(OPERATIONS)
+    for first in (("operation", "job") if turn % 3 == 0 else ("job",))
+]
+
+
+@pytest.mark.parametrize(("operation", "situation", "first"), CHOSEN)
+def test_an_operation_and_a_job_that_overlap_end_as_if_they_had_not(
+    postgresql_office: Office, operation: Operation, situation: Situation, first: First
+) -> None:
+    outcomes = possible(postgresql_office, operation, situation)
+
+    assert race(postgresql_office, operation, situation, first) in outcomes.values()
+    assert_books_are_right(postgresql_office.store, postgresql_office.settings)

@@ -1,0 +1,45 @@
+"""Whatever holders, clerks and the jobs do, in whatever order: the program does what a plain model of SPEC does."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from lifecycle_jobs import day, log
+from tests import servers
+from tests.properties import spec
+from tests.properties.lives import without_delivery
+from tests.properties.living import live, opened
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    log.configure("error", "json")
+    monkeypatch.setattr(day, "deliver", without_delivery)
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_the_program_does_what_the_model_does(tmp_path: Path, part: int) -> None:
+    with opened(servers.fresh_sqlite(tmp_path), tmp_path) as registry:
+        counts = live(registry, lives=4, steps=25, chance=part)
+
+    assert counts.total() > 100
+
+
+def test_the_program_does_what_the_model_does_on_postgresql(tmp_path: Path) -> None:
+    with servers.fresh_postgresql() as url, opened(url, tmp_path) as registry:
+        counts = live(registry, lives=2, steps=25, chance=3)
+
+    assert counts.total() > 50
+
+
+def test_the_model_knows_nothing_of_the_program() -> None:
+    files = list(Path(spec.__file__).parent.glob("*.py"))
+    assert files
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.startswith("lifecycle_jobs") for name in names), file.name
