@@ -23,6 +23,7 @@ from lifecycle_jobs.accounts.pay import Paid, PaidBy, Payment, apply_payment, pa
 from lifecycle_jobs.accounts.plan_change import WantedSpace
 from lifecycle_jobs.accounts.renew import Expiring, PayBy, Placed, PlacedOrder, Wanted, place_renewals
 from lifecycle_jobs.accounts.resolve import resolve_charge
+from lifecycle_jobs.accounts.revive_box import RevivedBox, revive_box
 from lifecycle_jobs.accounts.suspend_box import LiftedBox, SuspendedBox, lift_suspension, suspend_box
 from lifecycle_jobs.accounts.undo_renewal import UndoneRenewal, undo_renewal
 
@@ -45,6 +46,7 @@ __all__ = [
     "ReleasedBox",
     "ReleasedDomain",
     "RenewedDomain",
+    "RevivedBox",
     "Sheet",
     "SuspendedBox",
     "UndoneRenewal",
@@ -65,6 +67,7 @@ __all__ = [
     "release_domain",
     "renew_domain",
     "resolve_charge",
+    "revive_box",
     "suspend_box",
     "undo_renewal",
     "withdraw_cancellation",
