@@ -61,7 +61,7 @@ _Verdict = Literal["nothing_new", "ask", "wait", "gateway.contradiction", "gatew
 
 _ADVICE: Final = {
     "charge.dispute.closed": "see there how it ended, then decide about the box and its hold",
-    "charge.dispute": "answer it on the gateway's pages; hold the box meanwhile (hold_reason in boxes.csv)",
+    "charge.dispute": "answer it on the gateway's pages; hold the box meanwhile (lifecycle-jobs box hold ADDRESS)",
     "refund.failed": "the money did not reach the holder: give it back by another way",
     "refund": "decide about the box; if it stands in `refunds list`, note it: lifecycle-jobs refunds done",
     "charge.refunded": "decide about the box; if it stands in `refunds list`, note it: lifecycle-jobs refunds done",

@@ -38,6 +38,7 @@ from lifecycle_jobs.accounts.pay import Paid, PaidBy, Payment, apply_payment, pa
 from lifecycle_jobs.accounts.plan_change import WantedSpace
 from lifecycle_jobs.accounts.renew import Expiring, PayBy, Placed, PlacedOrder, Wanted, place_renewals
 from lifecycle_jobs.accounts.resolve import resolve_charge
+from lifecycle_jobs.accounts.revive_box import RevivedBox, revive_box
 from lifecycle_jobs.accounts.suspend_box import LiftedBox, SuspendedBox, lift_suspension, suspend_box
 from lifecycle_jobs.accounts.top_up import Entry, Statement, ToppedUp, register_top_up, state_credit
 from lifecycle_jobs.accounts.undo_renewal import UndoneRenewal, undo_renewal
@@ -73,6 +74,7 @@ __all__ = [
     "RemovedMethod",
     "RenewedDomain",
     "ReplacedMethod",
+    "RevivedBox",
     "Sheet",
     "Statement",
     "SuspendedBox",
@@ -103,6 +105,7 @@ __all__ = [
     "renew_domain",
     "replace_method",
     "resolve_charge",
+    "revive_box",
     "state_credit",
     "suspend_box",
     "switch_auto_renew_off",

@@ -270,6 +270,41 @@ def undo_renewal(
         say("It has ended, and is suspended for want of payment as of today.")
 
 
+@box.command("revive")
+def revive(
+    address: _Address,
+    platform_has_it: Annotated[
+        bool, typer.Option("--platform-has-it", help="You have looked: the mail platform still has the box.")
+    ] = False,
+    config: Config = None,
+    json: Json = False,
+    by: By = None,
+    why: Why = None,
+    request_id: RequestId = None,
+) -> None:
+    """Bring back a box that was deleted a few days ago; it is suspended until it is renewed."""
+    from lifecycle_jobs.accounts import revive_box
+
+    request_id = request_id_of(request_id)
+    with open_office(config) as office:
+        revived = revive_box(
+            office.store,
+            office.settings.catalog(),
+            office.operator(by, why),
+            address,
+            undelete_days=office.settings.deletion.undelete_days,
+            platform_has_it=platform_has_it,
+            request_id=request_id,
+        )
+    if _shown_as_json(request_id, revived, json=json):
+        return
+    say(
+        f"{revived.address}, deleted on {revived.deleted_on}, is there again. It is suspended for want of payment, and "
+        f"may be deleted again from {revived.deletes_on} on, unless it is renewed (lifecycle-jobs order renew "
+        f"{revived.address})."
+    )
+
+
 def _shown_as_json(request_id: str, result: Any, *, json: bool) -> bool:
     """Print a result for a machine, if it is to be."""
     if json:

@@ -21,6 +21,7 @@ BoxMessageKind = Literal[
     "box.domain_renewed",
     "domain.released",
     "box.renewal_undone",
+    "box.revived",
 ]
 """Kinds of message that tell of these operations."""
 
@@ -156,6 +157,18 @@ class RenewalUndoneLine:
     renew_url: str
 
 
+@dataclass(frozen=True)
+class RevivedLine:
+    """A box that was deleted on ``deleted_on`` and is back, suspended for non-payment. ``deletes_on`` is X."""
+
+    address: str
+    plan_name: str
+    expires_on: date
+    deleted_on: date
+    deletes_on: date
+    renew_url: str
+
+
 BoxLine: TypeAlias = (
     CancellationRecordedLine
     | CancellationWithdrawnLine
@@ -167,6 +180,7 @@ BoxLine: TypeAlias = (
     | DomainRenewedLine
     | DomainReleasedLine
     | RenewalUndoneLine
+    | RevivedLine
 )
 
 BOX_LINE_TYPES: Final[Mapping[str, type[BoxLine]]] = MappingProxyType(
@@ -181,6 +195,7 @@ BOX_LINE_TYPES: Final[Mapping[str, type[BoxLine]]] = MappingProxyType(
         "box.domain_renewed": DomainRenewedLine,
         "domain.released": DomainReleasedLine,
         "box.renewal_undone": RenewalUndoneLine,
+        "box.revived": RevivedLine,
     }
 )
 """The type of line that each kind of message is made of."""

@@ -17,6 +17,7 @@ from lifecycle_jobs.mail.account_box_contents import (
     HoldReleasedLine,
     LiftedLine,
     RenewalUndoneLine,
+    RevivedLine,
     SuspendedByHandLine,
 )
 from lifecycle_jobs.mail.desk import Desk, box_of, method_text, term_of
@@ -141,6 +142,19 @@ def _renewal_undone(event: Event, desk: Desk) -> BoxLine:
     )
 
 
+def _revived(event: Event, desk: Desk) -> BoxLine:
+    detail, box = Detail(event), box_of(event)
+    plan, suspended_on = desk.plan(box), detail.day("suspended_on")
+    return RevivedLine(
+        address=box.address,
+        plan_name=plan.name,
+        expires_on=term_of(event),
+        deleted_on=detail.day("deleted_on"),
+        deletes_on=deletion_date(plan.policy, term_of(event), suspended_on, box.hold_until),
+        renew_url=desk.renew_url(box),
+    )
+
+
 def _suspended_from(event: Event) -> date:
     """Since when, or from when on, a box that is let go is suspended."""
     return box_of(event).suspended_on or max(suspends_on(term_of(event)), event.occurred_on)
@@ -163,5 +177,6 @@ BOX_LINES: Final[Mapping[str, Callable[[Event, Desk], BoxLine]]] = {
     "box.domain_renewed": _domain_renewed,
     "domain.released": _domain_released,
     "box.renewal_undone": _renewal_undone,
+    "box.revived": _revived,
 }
 """By kind of message."""

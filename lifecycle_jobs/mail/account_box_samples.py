@@ -17,6 +17,7 @@ from lifecycle_jobs.mail.account_box_contents import (
     HoldReleasedLine,
     LiftedLine,
     RenewalUndoneLine,
+    RevivedLine,
     SuspendedByHandLine,
 )
 from lifecycle_jobs.mail.contents import Content
@@ -89,6 +90,10 @@ def _undone(
     )
 
 
+def _revived(address: str) -> RevivedLine:
+    return RevivedLine(address, "Standard", E, _X, date(2027, 8, 1), _renew(address))
+
+
 BOX_SAMPLES: Final[Mapping[str, tuple[Content, ...]]] = MappingProxyType(
     {
         "cancellation.recorded": (
@@ -150,6 +155,10 @@ BOX_SAMPLES: Final[Mapping[str, tuple[Content, ...]]] = MappingProxyType(
             content("box.renewal_undone", _DAY, _undone(BOX, to_refund=True)),
             content("box.renewal_undone", _DAY, _undone(SECOND, credit=1513, auto_renew_off=True), holder=FIRM),
             content("box.renewal_undone", _AFTER_E, _undone(THIRD, number=None), holder=AWKWARD),
+        ),
+        "box.revived": (
+            content("box.revived", date(2027, 7, 2), _revived(BOX)),
+            content("box.revived", date(2027, 7, 2), _revived(THIRD), holder=AWKWARD),
         ),
     }
 )

@@ -1,7 +1,8 @@
 """Whether a line still has a point when its turn comes (SPEC §4).
 
 Between an event and the delivery of its message lie hours, or days when the mail server was down. A holder who has
-paid meanwhile must not be told to pay. Receipts, and what cannot be undone, are told in any case.
+paid meanwhile must not be told to pay, nor one whose box was revived that it is gone for good. Receipts are told in any
+case.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ def is_moot(event: Event, on: date) -> bool:
             moot = not (_still_expires(box, event.term, on) and _renews_itself(box, event.method))
         case Event(kind="charge.declined" | "order.placed", box=Box() as box):
             moot = box.status == "deleted" or box.expires_on != event.term
+        case Event(kind="box.deleted", box=Box() as box):
+            moot = box.status != "deleted"
         case Event(kind="box.suspended", box=Box() as box):
             moot = not _still_unpaid(box, event.term)
         case Event(kind="box.deletion_warning", box=Box() as box):

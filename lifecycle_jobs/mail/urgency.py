@@ -12,6 +12,7 @@ _URGENCY: Final[Mapping[str, int]] = MappingProxyType(
         "box.deleted": 0,
         "box.suspended": 1,
         "box.suspended_by_hand": 1,
+        "box.revived": 1,
         "charge.declined": 2,
         "order.placed": 2,
         "box.renewed": 4,

@@ -205,6 +205,7 @@ class DeletionSettings(Section):
     always_allowed: Count
     require_delivered_warning: bool
     delivered_warning_days: Positive
+    undelete_days: Count
 
 
 class SandboxSettings(Section):

@@ -10,7 +10,7 @@ What a mail platform does with it, by `type`:
   hand;
 - `box.renewal_undone`: keep only until `detail.new_expires_on`, which is earlier;
 - `box.suspended`, `box.suspended_by_hand`: block; `box.lifted`: lift the block;
-- `box.deleted`: delete;
+- `box.deleted`: delete; `box.revived`: take the box back as it was, blocked;
 - `box.changed`: give it plan and space as in the detail;
 - `addon.bought`: give the space; `addon.disabled`: take it away; `addon.renewed`: keep it.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from lifecycle_jobs.clock import business_date
 from lifecycle_jobs.db.session import Store
 from tests import factories
 from tests.cli.conftest import Type
@@ -134,6 +136,20 @@ def test_the_payment_of_an_undone_renewal_is_named(lifecycle: Type) -> None:
     assert "its renewal was undone" in lifecycle("refunds", "list").out
 
 
+def test_a_deleted_box_is_revived_on_a_persons_word(lifecycle: Type, sqlite_store: Store) -> None:
+    today = business_date(ZoneInfo("Europe/Rome"))
+    with sqlite_store.write() as connection:
+        factories.customer(connection)
+        factories.box(connection, MARIO, status="deleted", expires_on=factories.LONG_AGO, deleted_on=today)
+
+    silent = lifecycle("box", "revive", MARIO)
+    assert (silent.code, silent.out) == (2, "")
+    assert "say so (--platform-has-it)" in silent.err
+
+    typed = lifecycle("box", "revive", MARIO, "--platform-has-it")
+    assert typed.out.startswith(f"{MARIO}, deleted on {today}, is there again. It is suspended for want of payment")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -165,6 +181,7 @@ def test_what_is_refused_ends_with_2_and_a_sentence(lifecycle: Type, command: st
         ("hold.placed", "We have put the certified mailbox"),
         ("hold.released", "is no longer on hold"),
         ("box.suspended_by_hand", "by a decision of ours, not for non-payment"),
+        ("box.revived", "has been recovered with everything in it"),
         ("box.renewal_undone", "We have undone the last renewal"),
         ("box.bought", "valid up to and including"),
         ("box.lifted", "you can send and receive messages again"),

@@ -638,14 +638,15 @@ def _message_of_every_kind(connection: Connection, number: int) -> list[int]:
     active = factories.box(connection, f"a{number}@pec.it", auto_renew=True, payment_method_id=method)
     factories.addon(connection, f"a{number}", active, paid_from="credit")
     unpaid = factories.box(connection, f"u{number}@pec.it", status="suspended")
-    of_unpaid = {"box.suspended", "box.deletion_warning"}
+    gone = factories.box(connection, f"g{number}@pec.it", status="deleted")
+    which = {"box.suspended": unpaid, "box.deletion_warning": unpaid, "box.deleted": gone}
     made = []
     for kind in sorted(_DETAILS):
         event_id = factories.event(
             connection,
             kind,
             occurred_on=ON,
-            box_id=unpaid if kind in of_unpaid else active,
+            box_id=which.get(kind, active),
             addon_id=f"a{number}" if kind.startswith("addon.") else None,
             detail=_DETAILS[kind],
         )

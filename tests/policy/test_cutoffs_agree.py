@@ -45,7 +45,9 @@ CATALOG = Catalog(
     {code: Plan(code, code, 990, 1, 0, 1, 0, 5, auto_renewable=True, policy=rules) for code, rules in POLICIES.items()},
     Decimal(22),
 )
-RULES = DeletionSettings(max_percent=5, always_allowed=100, require_delivered_warning=False, delivered_warning_days=7)
+RULES = DeletionSettings(
+    max_percent=5, always_allowed=100, require_delivered_warning=False, delivered_warning_days=7, undelete_days=7
+)
 
 
 @dataclass(frozen=True, slots=True)
