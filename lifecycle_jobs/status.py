@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -26,6 +27,7 @@ from lifecycle_jobs.webhooks import waiting
 
 _order_of_the_day = [name for name, _ in JOBS]
 
+_SUSPENDED = ("box.suspended", "box.suspended_by_hand")
 _A_WEEK = timedelta(days=7)
 _A_MONTH = timedelta(days=31)
 
@@ -95,8 +97,8 @@ def read_status(store: Store, settings: Settings, on: date, *, last_runs: int = 
             held_back_from_deletion=list_held_back(store, settings, on),
             webhooks_waiting=hooks.waiting,
             webhooks_waiting_since=hooks.oldest,
-            deletions_pending=_unconfirmed(connection, settings, "box.deleted", on),
-            suspensions_pending=_unconfirmed(connection, settings, "box.suspended", on),
+            deletions_pending=_unconfirmed(connection, settings, ["box.deleted"], on),
+            suspensions_pending=_unconfirmed(connection, settings, _SUSPENDED, on),
             told_by_gateway=Listing(*notices.list_for_staff(connection, on, LISTED)),
             charged_without_notice=listing(connection, _without_notice(), on=on),
             unsent_reports=listing(connection, _unsent_reports(on), on=on),
@@ -264,11 +266,11 @@ def list_webhooks(connection: Connection) -> Listing:
     return found
 
 
-def _unconfirmed(connection: Connection, settings: Settings, kind: str, on: date) -> Listing:
+def _unconfirmed(connection: Connection, settings: Settings, kinds: Sequence[str], on: date) -> Listing:
     """What the mail platform has not confirmed, where there is one that is told."""
     if not settings.webhooks.url:
         return Listing(0, [])
-    return listing(connection, waiting.unconfirmed(connection, kind, clock.now()), on=on)
+    return listing(connection, waiting.unconfirmed(connection, kinds, clock.now()), on=on)
 
 
 def _held_back(store: Store, settings: Settings, on: date) -> Select[Any]:

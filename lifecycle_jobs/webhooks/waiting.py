@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -61,8 +62,8 @@ def pending() -> Select[Any]:
     )
 
 
-def unconfirmed(connection: Connection, kind: str, now: datetime) -> Select[Any]:
-    """The boxes to which this happened and of which the platform has not said that it knows, oldest first."""
+def unconfirmed(connection: Connection, kinds: Sequence[str], now: datetime) -> Select[Any]:
+    """The boxes to which one of these happened and of which the platform has not said that it knows, oldest first."""
     queued = (
         select(
             events.c.id,
@@ -74,7 +75,7 @@ def unconfirmed(connection: Connection, kind: str, now: datetime) -> Select[Any]
         .select_from(webhook_deliveries)
         .join(events, events.c.id == webhook_deliveries.c.event_id)
         .join(boxes, boxes.c.id == events.c.box_id)
-        .where(_pending, events.c.kind == kind)
+        .where(_pending, events.c.kind.in_(kinds))
     )
     after = looked_through(connection, now)
     if after is not None:
@@ -87,7 +88,7 @@ def unconfirmed(connection: Connection, kind: str, now: datetime) -> Select[Any]
                 literal(None, webhook_deliveries.c.response.type),
             )
             .join(boxes, boxes.c.id == events.c.box_id)
-            .where(not_taken_up(after), events.c.kind == kind)
+            .where(not_taken_up(after), events.c.kind.in_(kinds))
         )
         both = union_all(queued, not_yet).subquery()
     else:

@@ -23,9 +23,10 @@ def status(store: Store, settings: Settings) -> Status:
 def test_until_the_2xx_came_a_deletion_is_pending_with_its_age(
     told: Store, settings: Settings, receiver: Receiver
 ) -> None:
-    gone, blocked = boxes_named(told, "gone", "blocked")
+    gone, blocked, abused = boxes_named(told, "gone", "blocked", "abused")
     happen(told, gone, "box.deleted")
     happen(told, blocked, "box.suspended")
+    happen(told, abused, "box.suspended_by_hand")
     receiver.react = lambda _received: Reaction(500)
     deliver(told, settings)
 
@@ -39,8 +40,11 @@ def test_until_the_2xx_came_a_deletion_is_pending_with_its_age(
             "days": 4,
         }
     ]
-    assert [row["address"] for row in found.suspensions_pending.rows] == ["blocked@pec.example.it"]
-    assert found.webhooks_waiting == 2
+    assert [row["address"] for row in found.suspensions_pending.rows] == [
+        "blocked@pec.example.it",
+        "abused@pec.example.it",
+    ]
+    assert found.webhooks_waiting == 3
     assert found.webhooks_waiting_since is not None
     assert timedelta() <= clock.now() - found.webhooks_waiting_since < timedelta(minutes=1)
 
