@@ -52,6 +52,7 @@ OPERATIONS = (
     "box buy",
     "credit register",
     "addon buy",
+    "addon order",
     "addon cancel",
     "domain renew",
     "domain release",
@@ -515,6 +516,23 @@ class Accounts(RuleBasedStateMachine):
             lambda books: buying.buy_addon(books, self.on, address, kind, quantity),
             lambda key: accounts.buy_addon(
                 self.store, self.catalog, self.clerk, address, Extra(kind, quantity), request_id=key
+            ),
+            again=again,
+        )
+
+    @rule(
+        data=some,
+        kind=st.sampled_from(["extra_inbox", "extra_inbox", "extra_archive"]),
+        pay_by=st.sampled_from(["bank_transfer", "card", "paypal"]),
+        again=st.booleans(),
+    )
+    def order_addon(self, data: st.DataObject, kind: Any, pay_by: Any, *, again: bool) -> None:
+        address = self.address(data, lambda box: box.status == "active" and box.domain is None)
+        self.both(
+            "addon order",
+            lambda books: buying.order_addon(books, self.on, address, kind, 1, pay_by),
+            lambda key: accounts.order_addon(
+                self.store, self.catalog, self.clerk, address, Extra(kind, 1), pay_by, request_id=key
             ),
             again=again,
         )

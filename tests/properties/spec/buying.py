@@ -43,12 +43,7 @@ def top_up(books: Books, on: date, customer: str, amount: int, reference: str, p
 def buy_addon(books: Books, on: date, address: str, kind: str, quantity: int) -> None:
     """From credit: what remains up to E, a begun year counting whole; free where E is three months off or less."""
     box = books.living(address)
-    if box.status == "suspended" or box.expires_on < on or books.in_doubt(box):
-        raise Refusal("suspended, over or being charged")
-    if quantity < 1 or not _fits(books, box, kind, quantity):
-        raise Refusal("more than the plan takes")
-    years = begun_years(on, box.expires_on) if box.expires_on > months_after(on, FREE_MONTHS) else 0
-    net = years * quantity * EXTRA_GB
+    years, net = _price(books, box, on, kind, quantity)
     if books.credit[box.customer] < gross(net):
         raise Refusal("not enough credit")
     new = books.add_addon(Addon("?", box.id, kind, quantity, EXTRA_GB, "credit", box.expires_on))
@@ -56,6 +51,50 @@ def buy_addon(books: Books, on: date, address: str, kind: str, quantity: int) ->
         books.credit[box.customer] -= gross(net)
         line = Line(kind, new.id, quantity, EXTRA_GB)
         books.add_order(Order("addon", box.customer, box.id, on, years, (line,), on, net, gross(net), "paid", on))
+
+
+def order_addon(books: Books, on: date, address: str, kind: str, quantity: int, pay_by: str) -> None:
+    """On an order: what costs nothing now is there at once, and is part of the renewal from then on."""
+    box = books.living(address)
+    years, net = _price(books, box, on, kind, quantity)
+    waiting = [order for order in books.orders if (order.box, order.status) == (box.id, "awaiting_payment")]
+    if any(order.kind == "addon" or order.term == box.expires_on for order in waiting):
+        raise Refusal("another order waits")
+    if net:
+        line = Line(kind, None, quantity, EXTRA_GB)
+        books.add_order(
+            Order("addon", box.customer, box.id, box.expires_on, years, (line,), on, net, gross(net), pay_by=pay_by)
+        )
+    else:
+        books.add_addon(Addon("?", box.id, kind, quantity, EXTRA_GB, "renewal", box.expires_on))
+
+
+def takes_payment_for_space(books: Books, order: Order, on: date) -> bool:
+    """Whether an order for extra space can be settled: as on the day on which it was placed, and in the same term."""
+    if order.kind != "addon" or order.status != "awaiting_payment" or order.box is None:
+        return False
+    box, line = books.boxes[order.box], order.lines[0]
+    if box.status != "active" or box.expires_on != order.term or box.expires_on < on or books.in_doubt(box):
+        return False
+    return books.open_order(box) is None and _fits(books, box, line.item, line.quantity)
+
+
+def settle_space(books: Books, order: Order, paid_on: date) -> None:
+    """The box has it from now on, up to E, and its renewal pays for it then."""
+    box, line = books.boxes[order.box if order.box is not None else -1], order.lines[0]
+    new = books.add_addon(Addon("?", box.id, line.item, line.quantity, line.price, "renewal", box.expires_on))
+    order.lines = (Line(line.item, new.id, line.quantity, line.price),)
+    order.status, order.paid_on = "paid", paid_on
+
+
+def _price(books: Books, box: Box, on: date, kind: str, quantity: int) -> tuple[int, int]:
+    """Years and net; refused where it cannot be had, whatever the money."""
+    if box.status == "suspended" or box.expires_on < on or books.in_doubt(box):
+        raise Refusal("suspended, over or being charged")
+    if quantity < 1 or not _fits(books, box, kind, quantity):
+        raise Refusal("more than the plan takes")
+    years = begun_years(on, box.expires_on) if box.expires_on > months_after(on, FREE_MONTHS) else 0
+    return years, years * quantity * EXTRA_GB
 
 
 def _fits(books: Books, box: Box, kind: str, quantity: int) -> bool:
