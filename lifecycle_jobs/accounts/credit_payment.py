@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, update
 
 from lifecycle_jobs.accounts.addon_orders import ADDON
+from lifecycle_jobs.accounts.finding import is_being_charged
 from lifecycle_jobs.accounts.pay import PAYMENT_RESULTS, Paid, paid_of
 from lifecycle_jobs.accounts.requests import Request, once
 from lifecycle_jobs.accounts.settling import lock_order, settle, why_not_payable
@@ -30,8 +31,8 @@ def pay_from_credit(
 ) -> Paid:
     """Pay a renewal order from its holder's prepaid credit, and renew the box.
 
-    Raises Refused for an order that is not there (or not `customer_id`'s, where that is given) or cannot be paid, or
-    where the credit does not suffice, with what is missing.
+    Raises Refused for an order that is not there (or not `customer_id`'s, where that is given), cannot be paid, or is
+    being charged at this moment, or where the credit does not suffice, with what is missing.
     """
     arguments = {"order_number": order_number, "paid_by": "credit", "customer_id": customer_id}
     return once(
@@ -77,5 +78,10 @@ def _pay_from_credit(
     because = why_not_payable(order)
     if because is not None:
         raise Refused(f"Order {order_number} cannot be paid: {because}.")
+    if is_being_charged(connection, order.of_box_id):
+        raise Refused(
+            f"Order {order_number} is being charged, and nobody knows the outcome yet: no credit is taken for what may "
+            "be paid already. Ask again when that is settled (lifecycle-jobs reconcile)."
+        )
     take_credit(connection, origin, catalog, order)
     return paid_of(connection, order, order_number)

@@ -18,7 +18,7 @@ from unittest.mock import patch
 from sqlalchemy import select, text, update
 
 from lifecycle_jobs import accounts
-from lifecycle_jobs.accounts import FirstPayment, NewMethod, Payment, Purchase, Wanted
+from lifecycle_jobs.accounts import Extra, FirstPayment, NewMethod, Payment, Purchase, Wanted
 from lifecycle_jobs.db import tables
 from lifecycle_jobs.errors import Refused
 from lifecycle_jobs.operators import Operator
@@ -255,6 +255,42 @@ OPERATIONS = (
             FirstPayment("credit"),
             request_id="operation",
         ),
+    ),
+    Operation(
+        "credit register",
+        lambda office, clerk: accounts.register_top_up(
+            office.store, clerk, HOLDER, amount_cents=500, reference="CRO-3", paid_on=clerk.on, request_id="operation"
+        ),
+    ),
+    Operation(
+        "addon buy",
+        lambda office, clerk: accounts.buy_addon(
+            office.store, factories.CATALOG, clerk, ADDRESS, Extra("extra_inbox", 1), request_id="operation"
+        ),
+        _box_is(plan="pro"),
+    ),
+    Operation(
+        "addon cancel",
+        lambda office, clerk: accounts.cancel_addon(office.store, clerk, "credit", request_id="operation"),
+    ),
+    Operation(
+        "addon order",
+        lambda office, clerk: accounts.order_addon(
+            office.store, factories.CATALOG, clerk, ADDRESS, Extra("extra_inbox", 1), "card", request_id="operation"
+        ),
+        _box_is(plan="pro"),
+    ),
+    Operation(
+        "domain renew",
+        lambda office, clerk: accounts.renew_domain(
+            office.store, clerk, "d.example.it", E + 365 * DAY, request_id="operation"
+        ),
+        _box_is(domain="d.example.it", plan="domain", auto_renew=False),
+    ),
+    Operation(
+        "domain release",
+        lambda office, clerk: accounts.release_domain(office.store, clerk, "d.example.it", request_id="operation"),
+        _box_is(domain="d.example.it", plan="domain", auto_renew=False),
     ),
 )
 

@@ -468,6 +468,18 @@ def test_credit_pays_an_open_order(office: Office, declined_box: int) -> None:
     assert_books_are_right(office.store, office.settings)
 
 
+def test_no_credit_is_taken_for_an_order_whose_charge_may_have_succeeded(office: Office) -> None:
+    with office.store.write() as connection:
+        box = renewing_box(connection, token="sandbox_lost_answer_paid", credit=5000)
+    office.day(FIRST_SLOT)
+
+    with pytest.raises(Refused, match="nobody knows the outcome yet: no credit is taken for what may be paid already"):
+        pay_by_credit(office, f"R-{box}-20270331")
+
+    assert [row["credit_cents"] for row in look(office.store, tables.customers)] == [5000]
+    assert expires_on(office.store, box) == E
+
+
 @pytest.mark.usefixtures("declined_box")
 def test_an_order_that_is_paid_from_credit_without_a_debit_would_be_found(office: Office) -> None:
     with office.store.write() as connection:

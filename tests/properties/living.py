@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from lifecycle_jobs.db.session import open_store
@@ -40,6 +40,7 @@ def live(registry: Registry, *, lives: int, steps: int, chance: int) -> Counter[
         stateful_step_count=steps,
         database=None,
         deadline=None,
+        phases=[Phase.generate],  # each life takes seconds: to look for a shorter one would take hours
         suppress_health_check=list(HealthCheck),
     )
 

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import select
 
 from lifecycle_jobs import accounts
-from lifecycle_jobs.accounts import Expiring, FirstPayment, NewMethod, Payment, Purchase, Wanted, WantedSpace
+from lifecycle_jobs.accounts import Expiring, Extra, FirstPayment, NewMethod, Payment, Purchase, Wanted, WantedSpace
 from lifecycle_jobs.db import tables
 from lifecycle_jobs.errors import Refused
 from lifecycle_jobs.operators import Operator
@@ -23,8 +23,8 @@ from tests import daily
 from tests.auditing import assert_books_are_right
 from tests.properties.comparing import differences, expected, learn_names, seen
 from tests.properties.lives import START, TOKENS
-from tests.properties.provider import Registry, providers
-from tests.properties.spec import day, keeping, ordering
+from tests.properties.provider import DOMAIN, Registry, providers
+from tests.properties.spec import buying, day, keeping, ordering
 from tests.properties.spec.things import PLANS, Books, Box, Refusal, gross
 
 Thing = TypeVar("Thing")
@@ -50,6 +50,12 @@ OPERATIONS = (
     "box suspend",
     "box lift",
     "box buy",
+    "credit register",
+    "addon buy",
+    "addon order",
+    "addon cancel",
+    "domain renew",
+    "domain release",
 )
 some = st.data()
 spaces = st.one_of(
@@ -466,6 +472,100 @@ class Accounts(RuleBasedStateMachine):
                 FirstPayment(paid_by, amount, reference),
                 request_id=key,
             ),
+            again=again,
+        )
+
+    # Credit, extra space, domains.
+
+    @rule(
+        data=some,
+        amount=st.sampled_from([305, 1208, 5000, 0]),
+        late=st.sampled_from([0, 0, 2, -1]),
+        again=st.booleans(),
+    )
+    def top_up(self, data: st.DataObject, amount: int, late: int, *, again: bool) -> None:
+        customer = self.customer(data)
+        known = [payment.reference for payment in self.books.payments]
+        reference = self.one(data, [*known, *[f"CRO-{self.asked}"] * 9], "reference")
+        paid_on = self.on - timedelta(days=late)
+        self.both(
+            "credit register",
+            lambda books: buying.top_up(books, self.on, customer, amount, reference, paid_on),
+            lambda key: accounts.register_top_up(
+                self.store,
+                self.clerk,
+                customer,
+                amount_cents=amount,
+                reference=reference,
+                paid_on=paid_on,
+                request_id=key,
+            ),
+            again=again,
+        )
+
+    @rule(
+        data=some,
+        kind=st.sampled_from(["extra_inbox", "extra_inbox", "extra_archive"]),
+        quantity=st.sampled_from([1, 1, 2, 0]),
+        again=st.booleans(),
+    )
+    def buy_addon(self, data: st.DataObject, kind: Any, quantity: int, *, again: bool) -> None:
+        address = self.address(data, lambda box: box.status == "active" and box.domain is None)
+        self.both(
+            "addon buy",
+            lambda books: buying.buy_addon(books, self.on, address, kind, quantity),
+            lambda key: accounts.buy_addon(
+                self.store, self.catalog, self.clerk, address, Extra(kind, quantity), request_id=key
+            ),
+            again=again,
+        )
+
+    @rule(
+        data=some,
+        kind=st.sampled_from(["extra_inbox", "extra_inbox", "extra_archive"]),
+        pay_by=st.sampled_from(["bank_transfer", "card", "paypal"]),
+        again=st.booleans(),
+    )
+    def order_addon(self, data: st.DataObject, kind: Any, pay_by: Any, *, again: bool) -> None:
+        address = self.address(data, lambda box: box.status == "active" and box.domain is None)
+        self.both(
+            "addon order",
+            lambda books: buying.order_addon(books, self.on, address, kind, 1, pay_by),
+            lambda key: accounts.order_addon(
+                self.store, self.catalog, self.clerk, address, Extra(kind, 1), pay_by, request_id=key
+            ),
+            again=again,
+        )
+
+    @precondition(lambda self: self.books.addons)
+    @rule(data=some, again=st.booleans())
+    def cancel_addon(self, data: st.DataObject, *, again: bool) -> None:
+        active = [addon.name for addon in self.books.addons if addon.status == "active"]
+        name = self.one(data, [*active * 3, self.books.addons[0].name, "none"], "addon")
+        self.both(
+            "addon cancel",
+            lambda books: buying.cancel_addon(books, self.on, name),
+            lambda key: accounts.cancel_addon(self.store, self.clerk, name, request_id=key),
+            again=again,
+        )
+
+    @precondition(lambda self: any(box.domain for box in self.books.boxes))
+    @rule(domain=st.sampled_from([DOMAIN, DOMAIN, "e.example.it"]), ahead=st.sampled_from([-1, 30, 365, 400, 700]))
+    def renew_domain(self, domain: str, ahead: int) -> None:
+        until = self.on + timedelta(days=ahead)
+        self.both(
+            "domain renew",
+            lambda books: buying.renew_domain(books, self.on, domain, until),
+            lambda key: accounts.renew_domain(self.store, self.clerk, domain, until, request_id=key),
+        )
+
+    @precondition(lambda self: any(box.domain for box in self.books.boxes))
+    @rule(again=st.booleans())
+    def release_domain(self, *, again: bool) -> None:
+        self.both(
+            "domain release",
+            lambda books: buying.release_domain(books, self.on, DOMAIN),
+            lambda key: accounts.release_domain(self.store, self.clerk, DOMAIN, request_id=key),
             again=again,
         )
 

@@ -17,6 +17,7 @@ from tests import factories
 from tests.properties.lives import START, TOKENS
 from tests.properties.spec.things import PLANS, Addon, Books, Box, Method
 
+DOMAIN = "d.example.it"
 KINDS = ("card", "card", "paypal", "credit", "agreement")
 Picture = dict[str, Any]
 """What a provider looks like, in a form that both sides can be brought to."""
@@ -122,7 +123,7 @@ def _box(draw: st.DrawFn, books: Books, customer: str, address: str) -> Box:
         auto_renew=plan != "domain" and draw(st.booleans()),
         method=draw(st.sampled_from([*methods, None])),
         price=draw(st.sampled_from([None, None, None, 0, 333])) if plan != "domain" else None,
-        domain="d.example.it" if plan == "domain" else None,
+        domain=DOMAIN if plan == "domain" else None,
         used_inbox_mb=draw(st.sampled_from([None, 500, 1500])),
         used_archive_mb=draw(st.sampled_from([None, 0, 2355])) if PLANS[plan].archive else None,
     )

@@ -24,16 +24,16 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("part", range(2))
 def test_the_program_does_what_the_model_does(tmp_path: Path, part: int) -> None:
     with opened(servers.fresh_sqlite(tmp_path), tmp_path) as registry:
-        counts = live(registry, lives=4, steps=25, chance=part)
+        counts = live(registry, lives=2, steps=25, chance=part)
 
-    assert counts.total() > 100
+    assert counts.total() > 10
 
 
 def test_the_program_does_what_the_model_does_on_postgresql(tmp_path: Path) -> None:
     with servers.fresh_postgresql() as url, opened(url, tmp_path) as registry:
-        counts = live(registry, lives=2, steps=25, chance=3)
+        counts = live(registry, lives=1, steps=25, chance=3)
 
-    assert counts.total() > 50
+    assert counts.total() > 10
 
 
 def test_the_model_knows_nothing_of_the_program() -> None:

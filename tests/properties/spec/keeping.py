@@ -84,7 +84,7 @@ def cancel(books: Books, on: date, address: str) -> None:
     box = books.living(address)
     if box.cancelled_on is not None:
         raise Refusal("cancelled already")
-    box.cancelled_on = on
+    box.cancelled_on, box.let_go = on, False
 
 
 def withdraw(books: Books, on: date, address: str) -> None:
@@ -92,7 +92,7 @@ def withdraw(books: Books, on: date, address: str) -> None:
     box = books.living(address)
     if box.cancelled_on is None or box.expires_on < on:
         raise Refusal("not cancelled, or past E")
-    box.cancelled_on = None
+    box.cancelled_on, box.let_go = None, False
 
 
 def hold(books: Books, on: date, address: str, reason: str, until: date | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
+from tests.properties.spec.buying import settle_space, takes_payment_for_space
 from tests.properties.spec.renewing import extras_of, lines_of, renewal_order, settle_by_hand, takes_payment
 from tests.properties.spec.things import (
     EXTRA_GB,
@@ -168,7 +169,7 @@ def pay(
     said = order.pay_by if order is not None and order.pay_by in {"card", "paypal"} else "bank_transfer"
     payment = Payment(reference, number, None if order is None else order.id, amount, paid_by or said, unapplied=True)
     books.payments.append(payment)
-    if order is not None and takes_payment(books, order) and order.gross == amount:
+    if order is not None and _can_be_paid(books, order, on) and order.gross == amount:
         _take(books, on, payment, order, paid_on, method=method, auto_renew=auto_renew)
 
 
@@ -176,7 +177,10 @@ def _take(
     books: Books, on: date, payment: Payment, order: Order, paid_on: date, *, method: str | None, auto_renew: bool
 ) -> None:
     payment.unapplied, payment.order, payment.order_number = False, order.id, order.number or ""
-    settle_by_hand(books, order, on, paid_on)
+    if order.kind == "addon":
+        settle_space(books, order, paid_on)
+    else:
+        settle_by_hand(books, order, on, paid_on)
     if payment.paid_by in {"card", "paypal"} and auto_renew:
         _renew_itself(books, order, payment.paid_by, method)
 
@@ -192,7 +196,8 @@ def _renew_itself(books: Books, order: Order, kind: str, method: str | None) -> 
     if method is None and len(of_kind) == 1:
         method = of_kind[0]
     if method is not None and PLANS[box.plan].for_itself:
-        box.auto_renew, box.years, box.method = True, order.years or 0, method
+        years = box.years if order.kind == "addon" else order.years or 0
+        box.auto_renew, box.years, box.method = True, years, method
 
 
 def pay_from_credit(books: Books, on: date, number: str) -> None:
@@ -212,9 +217,13 @@ def apply_payment(books: Books, on: date, reference: str, number: str) -> None:
     """Apply money that no order has taken to one of exactly its amount."""
     payment = _unapplied(books, reference)
     order = books.order_numbered(number)
-    if order is None or not takes_payment(books, order) or order.gross != payment.amount:
+    if order is None or not _can_be_paid(books, order, on) or order.gross != payment.amount:
         raise Refusal("cannot take it")
     _take(books, on, payment, order, on, method=None, auto_renew=True)
+
+
+def _can_be_paid(books: Books, order: Order, on: date) -> bool:
+    return takes_payment(books, order) or takes_payment_for_space(books, order, on)
 
 
 def give_back(books: Books, reference: str) -> None:

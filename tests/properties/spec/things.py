@@ -72,6 +72,7 @@ class Box:
     deleted_on: date | None = None
     used_inbox_mb: int | None = None
     used_archive_mb: int | None = None
+    let_go: bool = False
     id: int = -1
 
     def on_hold(self, on: date) -> bool:
