@@ -140,6 +140,7 @@ def _register(connection: Connection, origin: Origin, catalog: Catalog, order_nu
             why=origin.why,
             effective=because is None,
             unapplied_because=because,
+            auto_renew=payment.auto_renew,
         )
     )
     paid = Paid(order_number, payment.reference, applied=False, unapplied_because=because)
@@ -268,7 +269,8 @@ def _apply(connection: Connection, origin: Origin, catalog: Catalog, reference: 
         .where(registered_payments.c.id == known.id, registered_due)
         .values(effective=True, order_id=order.id, order_number=order_number, unapplied_because=None)
     )
-    payment = Payment(known.amount_cents, reference, known.paid_on or known.registered_on)
+    paid_on = known.paid_on or known.registered_on
+    payment = Payment(known.amount_cents, reference, paid_on, auto_renew=known.auto_renew)
     paid = _take(connection, origin, catalog, order, payment, known.paid_by or "bank_transfer")
     _record(connection, origin, "payment.applied", order, payment, paid)
     return paid

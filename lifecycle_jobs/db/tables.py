@@ -390,6 +390,9 @@ registered_payments = Table(
     Column("paid_by", Text),
     Column("paid_on", Date, comment="as the bank says"),
     Column("unapplied_because", Text),
+    Column(
+        "auto_renew", Boolean, nullable=False, server_default="1", comment="false: it is not to switch auto-renew on"
+    ),
     Column("amount_cents", BigInteger, nullable=False),
     Column("registered_on", Date, nullable=False),
     Column("actor", Text, nullable=False),

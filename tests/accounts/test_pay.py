@@ -550,6 +550,16 @@ def test_a_payment_under_a_wrong_number_is_applied_to_the_order_that_was_meant(
         apply(office, "R-1")
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_what_was_said_of_auto_renew_with_the_payment_counts_when_it_is_applied(
+    office: Office, *, wanted: bool
+) -> None:
+    order = with_method(office, "card")
+    pay(office, "R-7", amount=2416, paid_by="card", auto_renew=wanted)
+
+    assert apply(office, order).renews_itself is wanted
+
+
 @pytest.mark.usefixtures("declined_box")
 @pytest.mark.parametrize(
     ("amount", "order", "reference", "sentence"),

@@ -168,6 +168,7 @@ class Payment:
     amount: int
     paid_by: str
     unapplied: bool
+    auto_renew: bool = True
 
 
 @dataclass

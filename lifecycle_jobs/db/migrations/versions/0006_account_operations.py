@@ -115,6 +115,13 @@ def _new_columns() -> list[sa.Column[Any]]:
         sa.Column("paid_by", sa.Text(), nullable=True),
         sa.Column("paid_on", sa.Date(), nullable=True, comment="as the bank says"),
         sa.Column("unapplied_because", sa.Text(), nullable=True),
+        sa.Column(
+            "auto_renew",
+            sa.Boolean(),
+            server_default="1",
+            nullable=False,
+            comment="false: it is not to switch auto-renew on",
+        ),
     ]
 
 
