@@ -24,7 +24,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from lifecycle_jobs import day, lease
 from lifecycle_jobs.cli import main
 from lifecycle_jobs.db import schema
-from lifecycle_jobs.mail import outbox
+from lifecycle_jobs.mail import scribe
 from lifecycle_jobs.mail.eml_files import EmlFiles
 from lifecycle_jobs.mail.render import Renderer
 from lifecycle_jobs.payments import collect, intents, renewals
@@ -204,7 +204,7 @@ def serve() -> None:
     """Run one command after the other, and answer each order with the exit code: -9 for a killed process."""
     renderer = Renderer()
     renderer.check()  # the templates are compiled once, not again in every child
-    setattr(outbox, "Renderer", lambda _directory: renderer)  # noqa: B010 -- it is not the outbox's own name
+    setattr(scribe, "Renderer", lambda _directory: renderer)  # noqa: B010 -- it is not its own name
     for line in sys.stdin:
         written = json.loads(line)
         point = written.pop("point")

@@ -16,7 +16,7 @@ from freezegun.api import FrozenDateTimeFactory
 import lifecycle_jobs
 from lifecycle_jobs.db import session
 from lifecycle_jobs.db.session import Store, open_store
-from lifecycle_jobs.mail import outbox
+from lifecycle_jobs.mail import scribe
 from lifecycle_jobs.mail.render import Renderer
 from tests import servers
 from tests.scenarios.provider import Provider
@@ -45,7 +45,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FrozenDateTimeFactory]:
         return stores[-1]
 
     monkeypatch.setattr(session, "open_store", open_once)
-    monkeypatch.setattr(outbox, "Renderer", renderer_of)
+    monkeypatch.setattr(scribe, "Renderer", renderer_of)
     monkeypatch.setattr(typer.main, "get_command", command_of)
     with freezegun.freeze_time("2026-12-01T04:00:00Z") as frozen:
         assert isinstance(frozen, FrozenDateTimeFactory)
