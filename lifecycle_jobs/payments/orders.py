@@ -148,7 +148,11 @@ def place_paid_addon_order(
 
     `paid_from` is the day after which these years count: A of the term that is renewed, or the day of the purchase.
     """
-    of_term = and_(orders.c.addon_id == addon.addon_id, orders.c.term_expires_on == paid_from)
+    of_term = and_(
+        orders.c.box_id == addon.box_id,  # by which there is an index
+        orders.c.addon_id == addon.addon_id,
+        orders.c.term_expires_on == paid_from,
+    )
     earlier = connection.scalar(select(func.count()).select_from(orders).where(orders.c.kind == "addon", of_term))
     number = f"A-{addon.addon_id}-{paid_from:%Y%m%d}" + (f"-{earlier + 1}" if earlier else "")
     order_id = connection.execute(
