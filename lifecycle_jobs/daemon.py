@@ -46,6 +46,7 @@ from lifecycle_jobs.errors import (
 from lifecycle_jobs.gates import suspected_gap
 from lifecycle_jobs.jobs.task import Progress
 from lifecycle_jobs.lease import Lease
+from lifecycle_jobs.mail import delivery
 from lifecycle_jobs.monitoring import Monitoring, Vitals, ping
 from lifecycle_jobs.notices import settle_notices
 from lifecycle_jobs.operators import Operator
@@ -165,7 +166,7 @@ class Daemon:
             log.warning("duty_lost_its_lease", duty=name, why=str(error))
         except (LifecycleError, SQLAlchemyError) as error:
             why = _class_and_reason(error)
-            log.error("duty_failed", duty=name, why=why)  # noqa: TRY400 -- it says what to do, a traceback would hide it
+            log.error("duty_failed", duty=name, why=why)  # noqa: TRY400 -- one line that says what to do; a traceback may quote rows
         except Exception:  # a daemon outlives what goes wrong: the next time may be better
             log.exception("duty_failed", duty=name)
         finally:
@@ -186,7 +187,7 @@ class Daemon:
         """In passes: each begins with what is most urgent by then, and none outlasts the business date it goes by."""
         more = True
         while more and clock.business_date(self.settings.zone) == on:
-            report = day.deliver_now(self._store, self.settings, on, progress, self._for_one_pass(on))
+            report = delivery.deliver_now(self._store, self.settings, on, progress, self._for_one_pass(on))
             if report.handled:
                 log.info(
                     "delivered", sent=report.sent, moot=report.moot, failed=report.failed, deferred=report.deferred

@@ -268,32 +268,12 @@ def _compose_all(store: Store, settings: Settings, run: Run, progress: Progress)
 def _deliver(store: Store, settings: Settings, on: date, progress: Progress) -> DeliveryReport:
     if store.rehearsing:
         return DeliveryReport()
+    from lifecycle_jobs.mail.delivery import deliver_now
+
     try:
         return deliver_now(store, settings, on, progress)
     except LeaseHeld:
         return DeliveryReport(elsewhere=True)
-
-
-def deliver_now(
-    store: Store, settings: Settings, on: date, progress: Progress, goes_on: Callable[[], bool] = lambda: True
-) -> DeliveryReport:
-    """Deliver what is queued, or as much of it as is read before `goes_on` says no.
-
-    Raises LeaseHeld if another process is at it: two would send everything twice; EmergencyStop while that is on.
-    """
-    from lifecycle_jobs.mail.outbox import deliver
-
-    done = 0
-    Switch(store).check()
-
-    def note(handled: int) -> None:
-        nonlocal done
-        progress("deliver", handled - done)
-        done = handled
-
-    progress("deliver", 0)
-    with lease.hold(store, "delivery", settings.lease.seconds) as held:
-        return deliver(store.fenced(held), settings, on=on, progress=note, goes_on=goes_on)
 
 
 def _failures(store: Store, report: DayReport) -> list[str]:

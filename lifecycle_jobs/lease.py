@@ -203,7 +203,7 @@ class _Heartbeat:
                 if not _renew(self._store, self._lease, self._seconds):
                     log.warning("lease_lost", lease=self._lease.name)
                     return
-            except Exception as error:  # noqa: BLE001 -- a missed beat is not the end: the next may succeed
+            except Exception as error:  # noqa: BLE001 -- a thread that died of one missed beat would lose a lease that the next keeps
                 log.warning("lease_not_renewed", lease=self._lease.name, error=type(error).__name__)
 
 
@@ -211,7 +211,7 @@ def _host() -> str:
     """This machine since it was started, and the process namespace: two containers may share the rest."""
     boot = _first_line("/proc/sys/kernel/random/boot_id")
     try:
-        namespace = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 -- pathlib would resolve it to a file
+        namespace = str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         namespace = "-"
     return f"{socket.gethostname()}/{boot}/{namespace}"

@@ -1,9 +1,14 @@
-"""How often something may begin: so many times a second, evenly."""
+"""How often something may begin, so many times a second, evenly; and when again what was refused."""
 
 from __future__ import annotations
 
+import random
 import threading
 import time
+from collections.abc import Sequence
+from typing import Final
+
+_GIVE_OR_TAKE: Final = 0.2
 
 
 class Pace:
@@ -37,3 +42,12 @@ class Pace:
     def next_in(self) -> float:
         """Seconds until another one may begin, about."""
         return 1 / self._per_second
+
+
+def back_off(pauses: Sequence[float], attempts: int) -> float:
+    """The pause after so many attempts, the last one for all that follow, give or take a fifth.
+
+    Not all at the same moment, or a server that was overwhelmed will be so again.
+    """
+    pause = pauses[min(attempts, len(pauses) - 1)]
+    return pause * random.uniform(1 - _GIVE_OR_TAKE, 1 + _GIVE_OR_TAKE)  # noqa: S311 -- who guesses it gains nothing

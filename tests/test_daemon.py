@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from freezegun import freeze_time
 
-from lifecycle_jobs import clock, day
+from lifecycle_jobs import clock
 from lifecycle_jobs.daemon import Daemon
 from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.mail import delivery
 from lifecycle_jobs.mail.report import DeliveryReport
 from tests.daily import settings_for
 
@@ -21,7 +22,7 @@ class TestPasses:
     def delivered(self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *reports: DeliveryReport) -> int:
         """How many passes the daemon makes of it, with what each of them reports."""
         daemon, left = Daemon(store, settings_for(tmp_path)), list(reports)
-        monkeypatch.setattr(day, "deliver_now", lambda *_: left.pop(0))
+        monkeypatch.setattr(delivery, "deliver_now", lambda *_: left.pop(0))
         daemon.do("deliver")
         return len(reports) - len(left)
 

@@ -1,4 +1,4 @@
-"""So many a second, evenly."""
+"""So many a second, evenly; and not all again at the same moment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lifecycle_jobs.pace import Pace
+from lifecycle_jobs.pace import Pace, back_off
 
 
 @pytest.fixture
@@ -41,3 +41,11 @@ def test_what_did_not_begin_after_all_is_given_back(clock: SimpleNamespace) -> N
     pace.give_back(taken)
 
     assert pace.take(2) == 2
+
+
+@pytest.mark.parametrize(("attempts", "pause"), [(0, 5), (1, 60), (2, 60), (40, 60)])
+def test_pauses_grow_to_the_last_give_or_take_a_fifth(attempts: int, pause: int) -> None:
+    drawn = [back_off([5, 60], attempts) for _ in range(500)]
+
+    assert pause * 0.8 <= min(drawn) < pause * 0.9
+    assert pause * 1.1 < max(drawn) <= pause * 1.2

@@ -22,7 +22,7 @@ def deliver(config: Config = None, json: Json = False) -> None:
     """Deliver the messages that are waiting."""
     from dataclasses import asdict
 
-    from lifecycle_jobs.day import deliver_now
+    from lifecycle_jobs.mail.delivery import deliver_now
 
     with open_office(config) as office:
         with progress_bar() as shown, stoppable(shown) as progress:

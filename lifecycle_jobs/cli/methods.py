@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 method = typer.Typer(help="Payment methods of a holder: cards, PayPal accounts, credit.", no_args_is_help=True)
 autorenew = typer.Typer(help="Let a box renew itself, or not.", no_args_is_help=True)
 
+_FROM_INPUT = "-"
+
 _Kind = Annotated[Literal["card", "paypal", "credit"], typer.Option("--kind", help="What it is.")]
 _Token = Annotated[
     str | None,
@@ -241,7 +243,7 @@ def _typed(
 ) -> NewMethod:
     from lifecycle_jobs.accounts import NewMethod
 
-    if token == "-":  # noqa: S105 -- stands for the input
+    if token == _FROM_INPUT:
         token = typer.get_text_stream("stdin").readline().strip() or None
     if last4 is not None and not re.fullmatch(r"[0-9]{4}", last4):
         message = f"{last4!r} are not the last four digits of a card"

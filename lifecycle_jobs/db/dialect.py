@@ -36,7 +36,7 @@ def writes_alone(connection: Connection) -> bool:
     return connection.dialect.name == "sqlite"
 
 
-class days_later(FunctionElement[date]):  # noqa: N801 -- reads as the SQL function it is
+class days_later(FunctionElement[date]):
     """`days_later(day, n)`: the date `n` days after a date; none for none."""
 
     type = Date()
@@ -44,7 +44,7 @@ class days_later(FunctionElement[date]):  # noqa: N801 -- reads as the SQL funct
     name = "days_later"
 
 
-class days_between(FunctionElement[int]):  # noqa: N801 -- reads as the SQL function it is
+class days_between(FunctionElement[int]):
     """`days_between(first, last)`: days from the first date to the last."""
 
     type = Integer()
@@ -52,7 +52,7 @@ class days_between(FunctionElement[int]):  # noqa: N801 -- reads as the SQL func
     name = "days_between"
 
 
-class latest(FunctionElement[date]):  # noqa: N801 -- reads as the SQL function it is
+class latest(FunctionElement[date]):
     """`latest(a, b, …)`: the latest of several dates, none of which may be none (SQLite would answer none)."""
 
     type = Date()
@@ -60,7 +60,7 @@ class latest(FunctionElement[date]):  # noqa: N801 -- reads as the SQL function 
     name = "latest"
 
 
-class json_object(FunctionElement[Any]):  # noqa: N801 -- reads as the SQL function it is
+class json_object(FunctionElement[Any]):
     """`json_object(key, value, …)`: a JSON object built on the server. Dates become ISO strings."""
 
     type = Json
@@ -68,7 +68,7 @@ class json_object(FunctionElement[Any]):  # noqa: N801 -- reads as the SQL funct
     name = "json_object"
 
 
-class joined(FunctionElement[str]):  # noqa: N801 -- reads as the SQL function it is
+class joined(FunctionElement[str]):
     """`joined(a, b, …)`: texts one after the other. Dates become ISO strings."""
 
     type = Text()
@@ -132,6 +132,24 @@ def _joined(element: joined, compiler: SQLCompiler, **kw: Any) -> str:
     return "(" + " || ".join(f"CAST({text} AS TEXT)" for text in _arguments(element, compiler, **kw)) + ")"
 
 
+class by_code_point(FunctionElement[str]):
+    """`by_code_point(text)`: the text, to be compared by code point and not as a country's dictionary has it."""
+
+    type = Text()
+    inherit_cache = True
+    name = "by_code_point"
+
+
+@compiles(by_code_point, "sqlite")
+def _by_code_point_sqlite(element: by_code_point, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(element.clauses, **kw)
+
+
+@compiles(by_code_point, "postgresql")
+def _by_code_point_postgresql(element: by_code_point, compiler: SQLCompiler, **kw: Any) -> str:
+    return f'({compiler.process(element.clauses, **kw)}) COLLATE "C"'
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """The name of a parameter that is given when the statement is executed."""
@@ -139,7 +157,7 @@ class Parameter:
     name: str
 
 
-class among(FunctionElement[bool]):  # noqa: N801 -- reads as the SQL condition it is
+class among(FunctionElement[bool]):
     """`among(column, values)`: whether the column is one of many values, sent as one parameter.
 
     With the name of a parameter in place of the values, a statement can be put together once and used with many.
@@ -154,12 +172,13 @@ class among(FunctionElement[bool]):  # noqa: N801 -- reads as the SQL condition 
         sent = bindparam(values.name, type_=many) if isinstance(values, Parameter) else literal(list(values), many)
         super().__init__(column, sent)
 
-    def self_group(self, against: OperatorType | None = None) -> Self:  # noqa: ARG002 -- SQLAlchemy's
+    def self_group(self, against: OperatorType | None = None) -> Self:
         """Stands alone: SQLAlchemy would write `… = 1` on SQLite, which hides the index."""
+        del against
         return self
 
 
-class listed(FunctionElement[Any]):  # noqa: N801 -- reads as the SQL function it is
+class listed(FunctionElement[Any]):
     """`listed(column)`: all values of a column as one list, in no order; a list of thousands costs what a row costs."""
 
     inherit_cache = True

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, Text, column, inspect, select, table, text
 
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.errors import DatabaseNotReady
@@ -21,7 +21,7 @@ HEAD: Final = "0008"
 """The schema version that this program was written for: the last of the migrations. Said here and not asked of them,
 because every command wants to know, and because a newer program may be being installed over this one."""
 
-_VERSIONS: Final = "alembic_version"
+_versions = table("alembic_version", column("version_num", Text()))
 _UPGRADE_LOCK = 0x6C696665  # any number will do, as long as two upgrades use the same
 
 
@@ -66,10 +66,9 @@ def require_ready(store: Store) -> None:
 
 def version(connection: Connection) -> str | None:
     """The schema version of a database; None before the first migration."""
-    if not inspect(connection).has_table(_VERSIONS):
+    if not inspect(connection).has_table(_versions.name):
         return None
-    found: str | None = connection.scalar(text(f"SELECT version_num FROM {_VERSIONS}"))  # noqa: S608 -- our own name
-    return found
+    return connection.scalar(select(_versions.c.version_num))
 
 
 def _known(revision: str) -> bool:

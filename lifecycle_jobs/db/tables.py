@@ -62,8 +62,9 @@ class Moment(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 -- SQLAlchemy's
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Any moment read comes with its zone."""
+        del dialect
         if value is not None and value.tzinfo is None:
             return value.replace(tzinfo=UTC)
         return value

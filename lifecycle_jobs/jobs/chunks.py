@@ -33,7 +33,8 @@ def apply_in_chunks(task: Task, due: ColumnElement[bool], change: Change) -> Non
         after = _apply_to_next(task, due, after, change)
         chunks += 1
         if after is not None and chunks.bit_count() == 1:  # the first, second, fourth, eighth …
-            statistics.refresh(task.store, events)
+            with task.store.write(durable=False) as connection:
+                statistics.refresh(connection, events)
 
 
 def _apply_to_next(
@@ -41,6 +42,7 @@ def _apply_to_next(
 ) -> ColumnElement[bool] | None:
     """One chunk; what comes after it, or none if nothing can."""
     ids: Sequence[int] = ()
+    following: ColumnElement[bool] | None = None
 
     def apply(some: Sequence[int]) -> None:
         with task.store.write() as connection:
@@ -48,19 +50,21 @@ def _apply_to_next(
 
     try:
         with task.store.write() as connection:
-            ids = _next(connection, due, after, task.chunk_size)
+            ids, following = _next(connection, due, after, task.chunk_size)
             if ids:
-                following = _after_the_last(connection, ids)
                 change(connection, _locked(connection, due, ids, just_read=True))
     except Exception as error:
         if not ids or not concerns_one_row(error):
             raise
         in_halves(ids, apply, task.park_box)
     task.advance(len(ids))
-    return following if len(ids) == task.chunk_size else None
+    return following
 
 
-def _next(connection: Connection, due: ColumnElement[bool], after: ColumnElement[bool], limit: int) -> Sequence[int]:
+def _next(
+    connection: Connection, due: ColumnElement[bool], after: ColumnElement[bool], limit: int
+) -> tuple[Sequence[int], ColumnElement[bool] | None]:
+    """The ids of the next boxes, and what comes after them; none if they are fewer than were asked for."""
     chosen = (
         select(boxes.c.id)
         .where(due, after)
@@ -69,7 +73,7 @@ def _next(connection: Connection, due: ColumnElement[bool], after: ColumnElement
         .subquery("chosen")
     )
     ids: Sequence[int] = connection.execute(select(listed(chosen.c.id))).scalar_one()
-    return ids
+    return ids, _after_the_last(connection, ids) if len(ids) == limit else None
 
 
 def _locked(

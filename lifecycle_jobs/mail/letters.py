@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -73,7 +74,7 @@ class Letters:
         self._report = report
         self._at_a_time = at_a_time
         self._open_desk = open_desk
-        self._desk: Desk | None = None
+        self._waiting = 0
         self._tomorrow = _midnight(on + timedelta(days=1), settings.zone)
         # A date may be replayed before it has come; what is due at its beginning is due then.
         self._due_by = max(clock.now(), _midnight(on, settings.zone))
@@ -86,7 +87,7 @@ class Letters:
         """
         begun: deque[Sequence[Waiting]] = deque()
         for some in self._due(only):
-            self._at_desk.give([message.id for message in some], clock.now())
+            self._desk.give([message.id for message in some], clock.now())
             begun.append(some)
             if len(begun) > _AHEAD:
                 yield self._finished(begun.popleft())
@@ -96,7 +97,7 @@ class Letters:
     @property
     def written(self) -> bool:
         """Whether the letters that `batches` gave last are written; otherwise who asks for them has to wait."""
-        return self._at_desk.ready
+        return self._desk.ready
 
     def _due(self, only: Sequence[int] | None) -> Iterator[Sequence[Waiting]]:
         after: Waiting | None = None
@@ -111,8 +112,7 @@ class Letters:
                 )
             if not batch:
                 return
-            if self._desk is None:
-                self._desk = self._open_desk(len(batch))
+            self._waiting = max(self._waiting, len(batch))
             for start in range(0, len(batch), self._at_a_time):
                 yield batch[start : start + self._at_a_time]
             after = batch[-1]
@@ -125,7 +125,7 @@ class Letters:
 
     def _finished(self, some: Sequence[Waiting]) -> Iterator[Letter]:
         """Those of what was given to the desk first that leave."""
-        found = {_id_of(each): each for each in self._at_desk.take()}
+        found = {_id_of(each): each for each in self._desk.take()}
         leaving = self._set_aside(some, found)
         for waiting, _ in leaving:
             self._under_way[waiting.recipient_key] += 1
@@ -143,10 +143,10 @@ class Letters:
                 written.envelope,
             )
 
-    @property
-    def _at_desk(self) -> Desk:
-        assert self._desk is not None  # noqa: S101 -- for the type checker: opened before the first is put together
-        return self._desk
+    @cached_property
+    def _desk(self) -> Desk:
+        """Opened for the first messages: it is then known how many there are."""
+        return self._open_desk(self._waiting)
 
     def _set_aside(self, some: Sequence[Waiting], found: dict[int, Found]) -> list[tuple[Waiting, Written]]:
         """Record what will not leave, and which lines the others will not have; those that will.

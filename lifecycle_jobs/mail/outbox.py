@@ -17,7 +17,6 @@ write, which fails if somebody has taken over.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -49,7 +48,7 @@ from lifecycle_jobs.mail.transports import (
     Withheld,
     at_once,
 )
-from lifecycle_jobs.pace import Pace
+from lifecycle_jobs.pace import Pace, back_off
 from lifecycle_jobs.settings import Settings
 from lifecycle_jobs.stops import Switch
 
@@ -74,7 +73,6 @@ _AGAIN_IN: Final = 0.5
 
 _NOTHING_LEFT: Final = object()
 
-_JITTER: Final = 0.2
 _LONGEST_PAUSE: Final = timedelta(days=1)
 
 
@@ -343,10 +341,7 @@ class _Delivery:
         return True
 
     def _defer(self, connection: Connection, letter: Letter, response: str) -> None:
-        pauses = self._mail.retry_after
-        pause = timedelta(minutes=pauses[min(letter.attempts, len(pauses) - 1)])
-        # Not all at the same moment, or a server that was overwhelmed will be so again.
-        pause *= random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 -- not secret
+        pause = timedelta(minutes=back_off(self._mail.retry_after, letter.attempts))
         records.record_deferred(connection, letter.id, response, min(pause, _LONGEST_PAUSE))
         self._report.deferred += 1
 

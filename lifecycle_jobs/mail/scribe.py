@@ -23,7 +23,7 @@ from datetime import date, datetime
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import IO, Final, NamedTuple, Protocol, Self
+from typing import IO, Final, NamedTuple, Protocol, Self, cast
 
 from lifecycle_jobs.db.faults import concerns_one_row
 from lifecycle_jobs.db.session import Store, open_store
@@ -157,7 +157,6 @@ class ScribeProcess:
 
     def __init__(self, store: Store, settings: Settings, on: date) -> None:
         self._told = store.engine.url.render_as_string(hide_password=False), settings, on
-        self._process: subprocess.Popen[bytes] | None = None
         self._found: SimpleQueue[list[Found] | Exception | None] = SimpleQueue()
         self._asked_for = 0
 
@@ -169,18 +168,16 @@ class ScribeProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        incoming, outgoing = self._pipes
-        _send(incoming, self._told)
-        threading.Thread(target=self._read, args=(outgoing,), name="scribe", daemon=True).start()
+        self._incoming = cast("IO[bytes]", self._process.stdin)
+        threading.Thread(target=self._read, args=(self._process.stdout,), name="scribe", daemon=True).start()
+        self._tell(self._told)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process is None:
-            return
         with suppress(BrokenPipeError):  # what it was to be told last, if it is gone
-            self._pipes[0].close()
+            self._incoming.close()
         try:
             self._process.wait(0 if self._asked_for else _ENDS_WITHIN)
         except subprocess.TimeoutExpired:
@@ -194,10 +191,7 @@ class ScribeProcess:
 
     def give(self, message_ids: Sequence[int], moment: datetime) -> None:
         """Have these written. Raises RunStopped if the other process is gone, as `take` does."""
-        try:
-            _send(self._pipes[0], (message_ids, moment))
-        except BrokenPipeError as error:
-            raise RunStopped(_GONE) from error
+        self._tell((message_ids, moment))
         self._asked_for += 1
 
     def take(self) -> list[Found]:
@@ -219,12 +213,12 @@ class ScribeProcess:
         finally:
             self._found.put(None)
 
-    @property
-    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
-        assert self._process is not None  # noqa: S101 -- for the type checker: used inside the block only
-        assert self._process.stdin is not None  # noqa: S101 -- same
-        assert self._process.stdout is not None  # noqa: S101 -- same
-        return self._process.stdin, self._process.stdout
+    def _tell(self, what: object) -> None:
+        try:
+            pickle.dump(what, self._incoming, protocol=pickle.HIGHEST_PROTOCOL)
+            self._incoming.flush()
+        except BrokenPipeError as error:
+            raise RunStopped(_GONE) from error
 
 
 def serve() -> None:
@@ -248,11 +242,6 @@ def serve() -> None:
                 answer = error
             outgoing.write(_packed(answer))
             outgoing.flush()
-
-
-def _send(pipe: IO[bytes], what: object) -> None:
-    pickle.dump(what, pipe, protocol=pickle.HIGHEST_PROTOCOL)
-    pipe.flush()
 
 
 def _packed(answer: list[Found] | Exception) -> bytes:

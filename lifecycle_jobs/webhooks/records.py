@@ -6,17 +6,15 @@ again under the same id.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection, Update, bindparam, func, or_, select, update
 
 from lifecycle_jobs.db.tables import addons, boxes, events, webhook_deliveries
-
-_GIVE_OR_TAKE: Final = 0.2
+from lifecycle_jobs.pace import back_off
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +104,14 @@ def due(connection: Connection, *, after: int, at: datetime, span: int) -> tuple
 
 
 def record(
-    connection: Connection, answers: Sequence[tuple[Delivery, Answer]], now: datetime, back_off: Sequence[int]
+    connection: Connection, answers: Sequence[tuple[Delivery, Answer]], now: datetime, pauses: Sequence[int]
 ) -> None:
-    """Record what was said to each: delivered, or to be tried again after its back-off (seconds)."""
+    """Record what was said to each: delivered, or to be tried again after a pause (seconds)."""
     taken = [
         {"event": delivery.event_id, "said": answer.said, "at": now} for delivery, answer in answers if answer.taken
     ]
     refused = [
-        {"event": delivery.event_id, "said": answer.said, "at": now + _pause(delivery, answer, back_off)}
+        {"event": delivery.event_id, "said": answer.said, "at": now + _pause(delivery, answer, pauses)}
         for delivery, answer in answers
         if not answer.taken
     ]
@@ -123,10 +121,8 @@ def record(
         connection.execute(_REFUSED, refused)
 
 
-def _pause(delivery: Delivery, answer: Answer, back_off: Sequence[int]) -> timedelta:
-    pause = back_off[min(delivery.attempts, len(back_off) - 1)]
-    spread = random.uniform(1 - _GIVE_OR_TAKE, 1 + _GIVE_OR_TAKE)  # noqa: S311 -- it hides nothing, it spreads the load
-    return timedelta(seconds=max(pause * spread, answer.retry_after))
+def _pause(delivery: Delivery, answer: Answer, pauses: Sequence[int]) -> timedelta:
+    return timedelta(seconds=max(back_off(pauses, delivery.attempts), answer.retry_after))
 
 
 def _leaving() -> Update:

@@ -9,9 +9,9 @@ from datetime import date
 
 import pytest
 
-from lifecycle_jobs import day
 from lifecycle_jobs.db import tables
 from lifecycle_jobs.errors import Refused
+from lifecycle_jobs.mail.delivery import deliver_now
 from lifecycle_jobs.operators import Operator
 from tests.jobs.running import Office, everything, look
 
@@ -37,7 +37,7 @@ def queued(office: Office) -> list[str]:
 
 def letters(office: Office, on: date) -> list[str]:
     """What the messages that are delivered on a day say in plain text, without line breaks."""
-    day.deliver_now(office.store, office.settings, on, lambda _name, _rows: None)
+    deliver_now(office.store, office.settings, on, lambda _name, _rows: None)
     texts = []
     for path in sorted(office.settings.mail.directory.rglob("*.eml")):
         letter = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)

@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import delete, insert, update
 from sqlalchemy.exc import DBAPIError
 
-from lifecycle_jobs import day
 from lifecycle_jobs.accounts import Paid, Payment, Wanted, apply_payment, pay_from_credit, pay_order, place_renewals
 from lifecycle_jobs.db import tables
 from lifecycle_jobs.errors import Refused
+from lifecycle_jobs.mail.delivery import deliver_now
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.payments import refunds
 from tests import factories
@@ -140,7 +140,7 @@ def test_the_receipt_is_there_with_the_payment_and_says_that_it_was_paid_by_hand
     pay(office, "R-1", amount=1513)
     assert queued(office) == ["box.renewed"]
 
-    day.deliver_now(office.store, office.settings, ON, lambda _name, _rows: None)
+    deliver_now(office.store, office.settings, ON, lambda _name, _rows: None)
 
     (path,) = office.settings.mail.directory.rglob("*.eml")
     receipt = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)

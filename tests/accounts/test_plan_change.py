@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from lifecycle_jobs import day
 from lifecycle_jobs.accounts import Payment, Placed, Wanted, WantedSpace, pay_order, place_renewals
 from lifecycle_jobs.db import tables
 from lifecycle_jobs.errors import Refused
+from lifecycle_jobs.mail.delivery import deliver_now
 from lifecycle_jobs.operators import Operator
 from tests import factories
 from tests.auditing import assert_books_are_right
@@ -53,7 +53,7 @@ def refused(office: Office, **space: Any) -> str:
 
 def letters(office: Office) -> str:
     """The texts of all messages, delivered now."""
-    day.deliver_now(office.store, office.settings, ON, lambda _name, _rows: None)
+    deliver_now(office.store, office.settings, ON, lambda _name, _rows: None)
     texts = []
     for path in sorted(office.settings.mail.directory.rglob("*.eml")):
         text = email.message_from_bytes(path.read_bytes(), policy=email.policy.default).get_body(("plain",))

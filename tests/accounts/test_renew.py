@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from lifecycle_jobs import day
 from lifecycle_jobs.accounts import Expiring, Placed, PlacedOrder, Wanted, place_renewals
 from lifecycle_jobs.db import tables
 from lifecycle_jobs.errors import Refused
+from lifecycle_jobs.mail.delivery import deliver_now
 from lifecycle_jobs.operators import Operator
 from tests import factories
 from tests.auditing import assert_books_are_right
@@ -122,7 +122,7 @@ def test_the_holder_is_told_in_one_message_what_to_pay_for_all_boxes(office: Off
         factories.box(connection, "second@pec.example.it")
     order(office, MARIO, "second@pec.example.it")
 
-    day.deliver_now(office.store, office.settings, ON, lambda _name, _rows: None)
+    deliver_now(office.store, office.settings, ON, lambda _name, _rows: None)
 
     (path,) = office.settings.mail.directory.rglob("*.eml")
     text = email.message_from_bytes(path.read_bytes(), policy=email.policy.default).get_body(("plain",))
@@ -137,7 +137,7 @@ def test_what_was_paid_meanwhile_is_not_asked_for_any_more(office: Office, box: 
     order(office)
     change(office.store, tables.boxes, box, expires_on=NEXT_E)
 
-    day.deliver_now(office.store, office.settings, ON, lambda _name, _rows: None)
+    deliver_now(office.store, office.settings, ON, lambda _name, _rows: None)
 
     assert [row["status"] for row in look(office.store, tables.messages)] == ["moot"]
 
@@ -329,7 +329,7 @@ def test_credit_pays_all_orders_at_once_and_the_holder_gets_the_receipt_alone(of
     assert [row["status"] for row in look(office.store, tables.orders)] == ["paid", "paid"]
     assert [row["amount_cents"] for row in look(office.store, tables.credit_entries)] == [2500, -1208, -1208]
     assert {row["expires_on"] for row in look(office.store, tables.boxes)} == {NEXT_E}
-    day.deliver_now(office.store, office.settings, ON, lambda _name, _rows: None)
+    deliver_now(office.store, office.settings, ON, lambda _name, _rows: None)
     told = {row["kind"]: row["status"] for row in look(office.store, tables.messages)}
     assert told == {"order.placed": "moot", "box.renewed": "sent"}
     assert_books_are_right(office.store, office.settings)

@@ -25,7 +25,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from lifecycle_jobs import day, lease
 from lifecycle_jobs.cli import main
 from lifecycle_jobs.db import schema
-from lifecycle_jobs.mail import outbox, scribe
+from lifecycle_jobs.mail import delivery, scribe
 from lifecycle_jobs.mail.eml_files import EmlFiles
 from lifecycle_jobs.mail.render import Renderer
 from lifecycle_jobs.payments import collect, intents, renewals
@@ -34,7 +34,7 @@ from lifecycle_jobs.payments.sandbox import SandboxGateway
 from lifecycle_jobs.payments.sandbox_journal import Turn
 from lifecycle_jobs.payments.stripe_gateway import StripeGateway
 
-LOADED = (day, schema, outbox, command)
+LOADED = (day, schema, delivery, command)
 """What the commands import late; loaded here, so that the children need not."""
 
 Where = Literal[

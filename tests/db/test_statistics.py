@@ -29,13 +29,15 @@ def test_a_table_is_looked_at_anew(postgresql_store: Store) -> None:
             factories.customer(connection, f"c{number}")
     assert believed(postgresql_store, "customers") < 20
 
-    statistics.refresh(postgresql_store, customers)
+    with postgresql_store.write() as connection:
+        statistics.refresh(connection, customers)
 
     assert believed(postgresql_store, "customers") == 20
 
 
 def test_on_sqlite_there_is_nothing_to_do(sqlite_store: Store) -> None:
-    statistics.refresh(sqlite_store, events)
+    with sqlite_store.write() as connection:
+        statistics.refresh(connection, events)
 
 
 def test_a_job_that_writes_very_many_events_is_not_planned_as_if_there_were_none(

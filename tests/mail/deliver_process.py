@@ -8,9 +8,9 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from lifecycle_jobs.day import deliver_now
 from lifecycle_jobs.db.session import open_store
 from lifecycle_jobs.errors import LifecycleError
+from lifecycle_jobs.mail.delivery import deliver_now
 from lifecycle_jobs.mail.report import DeliveryReport
 from tests.mail.mail_server import HOST
 from tests.mail.office import ON, settings_for

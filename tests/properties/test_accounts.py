@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lifecycle_jobs import log
-from lifecycle_jobs.mail import outbox
+from lifecycle_jobs.mail import delivery
 from tests import servers
 from tests.properties import spec
 from tests.properties.lives import without_delivery
@@ -18,7 +18,7 @@ from tests.properties.living import live, opened
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     log.configure("error", "json")
-    monkeypatch.setattr(outbox, "deliver", without_delivery)
+    monkeypatch.setattr(delivery, "deliver", without_delivery)
 
 
 @pytest.mark.parametrize("part", range(2))

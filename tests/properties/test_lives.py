@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from lifecycle_jobs import log
 from lifecycle_jobs.db.session import Store, open_store
-from lifecycle_jobs.mail import outbox
+from lifecycle_jobs.mail import delivery
 from tests import daily, servers
 from tests.auditing import assert_books_are_right
 from tests.properties.books import assert_sound
@@ -72,7 +72,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     usual = gc.get_threshold()
     gc.set_threshold(200_000)  # queries are built from very many small things
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(outbox, "deliver", without_delivery)
+        patch.setattr(delivery, "deliver", without_delivery)
         if request.param == "sqlite":
             yield from _opened(servers.fresh_sqlite(folder), folder)
         else:

@@ -11,7 +11,7 @@ import pytest
 
 from lifecycle_jobs import log
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.mail import outbox
+from lifecycle_jobs.mail import delivery
 from lifecycle_jobs.payments.sandbox import SandboxGateway
 from tests import servers
 from tests.accounts.racing import OPERATIONS, SITUATIONS, First, Situation, possible, race
@@ -58,7 +58,7 @@ def test_the_program_does_what_the_model_does_for_ten_thousand_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log.configure("error", "json")
-    monkeypatch.setattr(outbox, "deliver", without_delivery)
+    monkeypatch.setattr(delivery, "deliver", without_delivery)
     chance = random.SystemRandom().getrandbits(32)
     with capsys.disabled(), opened(servers.fresh_sqlite(tmp_path), tmp_path) as registry:
         print(f"\nchance {chance}")  # noqa: T201 -- what it takes to do the same again

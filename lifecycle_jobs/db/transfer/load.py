@@ -114,8 +114,7 @@ class _Import:
             if not store.rehearsing:  # the counter would not be rolled back
                 apply.continue_numbering(connection)
             staging.drop(connection)
-        for target in apply.TARGETS if not store.rehearsing else ():
-            statistics.refresh(store, target.table)
+            statistics.refresh(connection, *[target.table for target in apply.TARGETS])
         reports = [
             FileReport(file.name, rows[file.name], *written[file.table], kept.get(file.table, 0))
             for file in self._files

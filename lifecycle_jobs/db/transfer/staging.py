@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Connection, Date, Index, Integer, MetaData, Table, Text
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
-from lifecycle_jobs.db import tables
+from lifecycle_jobs.db import statistics, tables
 from lifecycle_jobs.db.tables import Id, Key
 from lifecycle_jobs.db.transfer.bulk import Told, insert_rows
 from lifecycle_jobs.db.transfer.rules import Row
@@ -92,9 +92,7 @@ def index(connection: Connection) -> None:
 
 def measure(connection: Connection) -> None:
     """Let PostgreSQL see what the tables hold by now: nobody else does so with temporary ones."""
-    if connection.dialect.name == "postgresql":
-        for table in STAGED.values():
-            connection.exec_driver_sql(f"ANALYZE {table.name}")
+    statistics.refresh(connection, *STAGED.values())
 
 
 def drop(connection: Connection) -> None:

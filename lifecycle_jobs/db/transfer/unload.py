@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, Connection, Select, Table, func, select
 
+from lifecycle_jobs.db.dialect import by_code_point
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import (
     addons,
@@ -32,7 +33,7 @@ from lifecycle_jobs.db.tables import (
 )
 from lifecycle_jobs.db.transfer import columns
 from lifecycle_jobs.db.transfer.cells import euros_text
-from lifecycle_jobs.db.transfer.ordering import as_listed, by_code_point
+from lifecycle_jobs.db.transfer.ordering import as_listed
 from lifecycle_jobs.db.transfer.snapshot import snapshot, stream
 from lifecycle_jobs.db.transfer.writing import Folder
 
@@ -268,7 +269,7 @@ def _to_cell(column: ColumnElement[Any]) -> _ToCell:
     return str
 
 
-def _truth(value: bool) -> str:  # noqa: FBT001 -- it is the value itself
+def _truth(value: object) -> str:
     return "true" if value else "false"
 
 

@@ -36,7 +36,7 @@ class Folder:
             self._unfinished[name] = Path(file.name)
             file.write(csv_line(header))
             number = 0
-            for number, row in enumerate(rows, start=1):  # noqa: B007 -- it is the result
+            for number, row in enumerate(rows, start=1):  # noqa: B007 -- read after the loop: how many there were
                 file.write(csv_line(row))
             file.flush()
             os.fsync(file.fileno())
