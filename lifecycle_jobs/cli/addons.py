@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from lifecycle_jobs.cli.operating import Ask, operation
 from lifecycle_jobs.cli.output import print_json, say
-from lifecycle_jobs.cli.setting import By, Config, Json, Office, RequestId, Why, open_office, request_id_of
+from lifecycle_jobs.cli.setting import Config, Json, Office, open_office
 from lifecycle_jobs.errors import Refused
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ def quote(
 
 
 @addon.command("buy")
+@operation
 def buy(
+    ask: Ask,
     address: _Address,
     inbox: _Inbox = 0,
     archive: _Archive = 0,
@@ -45,30 +48,21 @@ def buy(
         typer.Option("--pay", help="Credit pays at once, and each renewal; otherwise an order waits for its payment."),
     ] = "credit",
     only_quote: Annotated[bool, typer.Option("--quote", help="Only show what it costs.")] = False,
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Buy extra space from the holder's credit, or order it; ordered, it is on the renewal from then on."""
     from lifecycle_jobs.accounts import buy_addon, order_addon
     from lifecycle_jobs.history import euros
 
-    request_id = request_id_of(request_id)
     extra = _extra(inbox, archive)
-    with open_office(config) as office:
-        if only_quote:
-            _show_quote(_quoted(office, address, extra), json=json)
-            return
-        catalog, operator = office.settings.catalog(), office.operator(by, why)
-        if pay != "credit":
-            ordered = order_addon(office.store, catalog, operator, address, extra, pay, request_id=request_id)
-            _show_ordered(ordered, request_id, json=json)
-            return
-        bought = buy_addon(office.store, catalog, operator, address, extra, request_id=request_id)
-    if json:
-        print_json({"request_id": request_id} | asdict(bought))
+    if only_quote:
+        _show_quote(_quoted(ask.office, address, extra), json=ask.json)
+        return
+    if pay != "credit":
+        ordered = order_addon(ask.store, ask.catalog, ask.operator, address, extra, pay, request_id=ask.request_id)
+        _show_ordered(ask, ordered)
+        return
+    bought = buy_addon(ask.store, ask.catalog, ask.operator, address, extra, request_id=ask.request_id)
+    if ask.printed(bought):
         return
     paid = f"for {euros(bought.gross_cents)}" if bought.gross_cents else "free of charge"
     say(
@@ -78,32 +72,26 @@ def buy(
 
 
 @addon.command("cancel")
+@operation
 def cancel(
+    ask: Ask,
     addon_id: Annotated[str, typer.Argument(metavar="ADDON", help="Its id, as `customer show` has it.")],
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Give extra space up at the end of what is paid."""
     from lifecycle_jobs.accounts import cancel_addon
 
-    request_id = request_id_of(request_id)
-    with open_office(config) as office:
-        cancelled = cancel_addon(office.store, office.operator(by, why), addon_id, request_id=request_id)
-    if json:
-        print_json({"request_id": request_id} | asdict(cancelled))
+    cancelled = cancel_addon(ask.store, ask.operator, addon_id, request_id=ask.request_id)
+    if ask.printed(cancelled):
         return
     say(f"{cancelled.address} keeps {addon_id} up to and including {cancelled.ends_on}; it is not renewed.")
 
 
-def _show_ordered(ordered: OrderedAddon, request_id: str, *, json: bool) -> None:
+def _show_ordered(ask: Ask, ordered: OrderedAddon) -> None:
     from lifecycle_jobs.history import euros
 
-    if json:
-        print_json({"request_id": request_id} | asdict(ordered))
-    elif ordered.order_number is None:
+    if ask.printed(ordered):
+        return
+    if ordered.order_number is None:
         say(
             f"{ordered.address} has {ordered.quantity} GB more as {ordered.addon_id}, free of charge until "
             f"{ordered.paid_until}; from then on its renewal includes it."

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from lifecycle_jobs.cli.output import print_json, say
+from lifecycle_jobs.cli.operating import Ask, operation
+from lifecycle_jobs.cli.output import say
 from lifecycle_jobs.cli.payments import cents_of, reference_of
-from lifecycle_jobs.cli.setting import By, Config, Json, RequestId, Why, open_office, parse_date, request_id_of
+from lifecycle_jobs.cli.setting import parse_date
 
 box = typer.Typer(help="What is done to one box, by its holder or by the office.", no_args_is_help=True)
 
@@ -19,21 +19,16 @@ _Reason = Annotated[str, typer.Option("--reason", help="Kept with the box; not t
 
 
 @box.command("cancel")
+@operation
 def cancel(
+    ask: Ask,
     address: _Address,
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Record the holder's notice: the box is not charged for or warned of any more, and ends with its term."""
     from lifecycle_jobs.accounts import cancel_box
 
-    request_id = request_id_of(request_id)
-    with open_office(config) as office:
-        cancelled = cancel_box(office.store, office.operator(by, why), address, request_id=request_id)
-    if _shown_as_json(request_id, cancelled, json=json):
+    cancelled = cancel_box(ask.store, ask.operator, address, request_id=ask.request_id)
+    if ask.printed(cancelled):
         return
     say(f"{cancelled.address} is cancelled: it ends on {cancelled.expires_on}.")
     if cancelled.being_charged:
@@ -49,28 +44,25 @@ def cancel(
 
 
 @box.command("withdraw")
+@operation
 def withdraw(
+    ask: Ask,
     address: _Address,
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Withdraw the holder's notice, up to and including the box's last day."""
     from lifecycle_jobs.accounts import withdraw_cancellation
 
-    request_id = request_id_of(request_id)
-    with open_office(config) as office:
-        withdrawn = withdraw_cancellation(office.store, office.operator(by, why), address, request_id=request_id)
-    if _shown_as_json(request_id, withdrawn, json=json):
+    withdrawn = withdraw_cancellation(ask.store, ask.operator, address, request_id=ask.request_id)
+    if ask.printed(withdrawn):
         return
     renewal = "renews itself" if withdrawn.renews_itself else "is to be renewed by hand"
     say(f"{withdrawn.address} is not cancelled any more: it expires on {withdrawn.expires_on} and {renewal}.")
 
 
 @box.command("hold")
+@operation
 def hold(
+    ask: Ask,
     address: _Address,
     reason: _Reason,
     until: Annotated[
@@ -79,41 +71,28 @@ def hold(
             "--until", metavar="DATE", help="The last day, inclusive (default: until released).", show_default=False
         ),
     ] = None,
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Hold a box in a dispute or by order of a court: it is not charged by itself, not suspended and not deleted."""
     from lifecycle_jobs.accounts import hold_box
 
-    request_id = request_id_of(request_id)
     end = None if until is None else parse_date(until)
-    with open_office(config) as office:
-        operator = office.operator(by, why)
-        held = hold_box(office.store, operator, address, reason=reason, until=end, request_id=request_id)
-    if not _shown_as_json(request_id, held, json=json):
+    held = hold_box(ask.store, ask.operator, address, reason=reason, until=end, request_id=ask.request_id)
+    if not ask.printed(held):
         say(f"{held.address} is on hold {'until it is released' if held.until is None else f'until {held.until}'}.")
 
 
 @box.command("release")
+@operation
 def release(
+    ask: Ask,
     address: _Address,
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """End the hold of a box; it is deleted 30 days from now at the earliest."""
     from lifecycle_jobs.accounts import release_box
 
-    request_id = request_id_of(request_id)
-    with open_office(config) as office:
-        released = release_box(office.store, office.operator(by, why), address, request_id=request_id)
-        past = released.expires_on < office.today
-    if _shown_as_json(request_id, released, json=json):
+    released = release_box(ask.store, ask.operator, address, request_id=ask.request_id)
+    past = released.expires_on < ask.today
+    if ask.printed(released):
         return
     say(f"{released.address} is not on hold any more.")
     if past:
@@ -121,43 +100,31 @@ def release(
 
 
 @box.command("suspend")
+@operation
 def suspend(
+    ask: Ask,
     address: _Address,
     reason: _Reason,
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Suspend a box by hand: the platform blocks it, payment does not revive it, and it is not deleted."""
     from lifecycle_jobs.accounts import suspend_box
 
-    request_id = request_id_of(request_id)
-    with open_office(config) as office:
-        operator = office.operator(by, why)
-        suspended = suspend_box(office.store, operator, address, reason=reason, request_id=request_id)
-    if not _shown_as_json(request_id, suspended, json=json):
+    suspended = suspend_box(ask.store, ask.operator, address, reason=reason, request_id=ask.request_id)
+    if not ask.printed(suspended):
         say(f"{suspended.address} is suspended by hand, since {suspended.suspended_on}.")
 
 
 @box.command("lift")
+@operation
 def lift(
+    ask: Ask,
     address: _Address,
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Lift a suspension by hand; a box that is past its last day stays suspended, for want of payment."""
     from lifecycle_jobs.accounts import lift_suspension
 
-    request_id = request_id_of(request_id)
-    with open_office(config) as office:
-        operator, catalog = office.operator(by, why), office.settings.catalog()
-        lifted = lift_suspension(office.store, catalog, operator, address, request_id=request_id)
-    if _shown_as_json(request_id, lifted, json=json):
+    lifted = lift_suspension(ask.store, ask.catalog, ask.operator, address, request_id=ask.request_id)
+    if ask.printed(lifted):
         return
     if lifted.unpaid:
         say(
@@ -169,7 +136,9 @@ def lift(
 
 
 @box.command("buy")
+@operation
 def buy(
+    ask: Ask,
     address: _Address,
     customer: Annotated[str, typer.Option("--customer", metavar="ID", help="Whose it is going to be.")],
     plan: Annotated[str, typer.Option("--plan", help="The plan's code.")],
@@ -205,16 +174,10 @@ def buy(
         str | None,
         typer.Option("--until", metavar="DATE", help="Until when a domain is paid that has no box yet."),
     ] = None,
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Sell a box that is paid: a new address, or a deleted one to its former holder. It works from today."""
     from lifecycle_jobs.accounts import FirstPayment, Purchase, buy_box
 
-    request_id = request_id_of(request_id)
     payment = FirstPayment(
         pay,
         None if amount is None else cents_of(amount),
@@ -223,10 +186,8 @@ def buy(
     )
     end = None if until is None else parse_date(until)
     purchase = Purchase(customer, address, plan, years, domain, end, method, auto_renew=not no_auto_renew)
-    with open_office(config) as office:
-        catalog, operator = office.settings.catalog(), office.operator(by, why)
-        bought = buy_box(office.store, catalog, operator, purchase, payment, request_id=request_id)
-    if _shown_as_json(request_id, bought, json=json):
+    bought = buy_box(ask.store, ask.catalog, ask.operator, purchase, payment, request_id=ask.request_id)
+    if ask.printed(bought):
         return
     say(f"{bought.address} is sold until {bought.expires_on} (order {bought.order_number}).")
     if bought.deleted_on is not None:
@@ -238,23 +199,17 @@ def buy(
 
 
 @box.command("undo-renewal")
+@operation
 def undo_renewal(
+    ask: Ask,
     address: _Address,
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Take back the last renewal of a box: a mistake. What was paid is to be refunded; credit goes back at once."""
     from lifecycle_jobs import accounts
     from lifecycle_jobs.history import euros
 
-    request_id = request_id_of(request_id)
-    with open_office(config) as office:
-        catalog, operator = office.settings.catalog(), office.operator(by, why)
-        undone = accounts.undo_renewal(office.store, catalog, operator, address, request_id=request_id)
-    if _shown_as_json(request_id, undone, json=json):
+    undone = accounts.undo_renewal(ask.store, ask.catalog, ask.operator, address, request_id=ask.request_id)
+    if ask.printed(undone):
         return
     say(f"{undone.address} ends on {undone.expires_on} again, not on {undone.undone_expires_on}.")
     if undone.credit_cents:
@@ -271,42 +226,30 @@ def undo_renewal(
 
 
 @box.command("revive")
+@operation
 def revive(
+    ask: Ask,
     address: _Address,
     platform_has_it: Annotated[
         bool, typer.Option("--platform-has-it", help="You have looked: the mail platform still has the box.")
     ] = False,
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Bring back a box that was deleted a few days ago; it is suspended until it is renewed."""
     from lifecycle_jobs.accounts import revive_box
 
-    request_id = request_id_of(request_id)
-    with open_office(config) as office:
-        revived = revive_box(
-            office.store,
-            office.settings.catalog(),
-            office.operator(by, why),
-            address,
-            undelete_days=office.settings.deletion.undelete_days,
-            platform_has_it=platform_has_it,
-            request_id=request_id,
-        )
-    if _shown_as_json(request_id, revived, json=json):
+    revived = revive_box(
+        ask.store,
+        ask.catalog,
+        ask.operator,
+        address,
+        undelete_days=ask.office.settings.deletion.undelete_days,
+        platform_has_it=platform_has_it,
+        request_id=ask.request_id,
+    )
+    if ask.printed(revived):
         return
     say(
         f"{revived.address}, deleted on {revived.deleted_on}, is there again. It is suspended for want of payment, and "
         f"may be deleted again from {revived.deletes_on} on, unless it is renewed (lifecycle-jobs order renew "
         f"{revived.address})."
     )
-
-
-def _shown_as_json(request_id: str, result: Any, *, json: bool) -> bool:
-    """Print a result for a machine, if it is to be."""
-    if json:
-        print_json({"request_id": request_id} | asdict(result))
-    return json

@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from lifecycle_jobs.cli.operating import Ask, operation
 from lifecycle_jobs.cli.output import complain, print_json, say, table
 from lifecycle_jobs.cli.payments import cents_of, reference_of
-from lifecycle_jobs.cli.setting import By, Config, Json, RequestId, Why, open_office, parse_date, request_id_of
+from lifecycle_jobs.cli.setting import Config, Json, open_office, parse_date
 
 credit = typer.Typer(help="What holders have paid ahead.", no_args_is_help=True)
 
@@ -18,7 +19,9 @@ _Amount = Annotated[str, typer.Option("--amount", metavar="EUROS", help="How muc
 
 
 @credit.command("topup")
+@operation
 def topup(
+    ask: Ask,
     customer: _Customer,
     amount: _Amount,
     method: Annotated[
@@ -27,37 +30,30 @@ def topup(
             "--method", metavar="ID", help="What to charge (default: the holder's only one).", show_default=False
         ),
     ] = None,
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Charge a holder's card or PayPal account for his credit. Typed again under its id, it is charged once."""
     from lifecycle_jobs.accounts import top_up_by_card
     from lifecycle_jobs.history import euros
     from lifecycle_jobs.payments.gateways import open_gateway
 
-    request_id = request_id_of(request_id)
-    with open_office(config) as office:
-        topped_up = top_up_by_card(
-            office.store,
-            office.settings,
-            open_gateway(office.settings),
-            office.operator(by, why),
-            customer,
-            amount_cents=cents_of(amount),
-            request_id=request_id,
-            payment_method_id=method,
-        )
-    if json:
-        print_json({"request_id": request_id} | asdict(topped_up))
+    topped_up = top_up_by_card(
+        ask.store,
+        ask.office.settings,
+        open_gateway(ask.office.settings),
+        ask.operator,
+        customer,
+        amount_cents=cents_of(amount),
+        request_id=ask.request_id,
+        payment_method_id=method,
+    )
+    if ask.printed(topped_up):
+        pass
     elif topped_up.state == "succeeded":
         say(f"Charged as {topped_up.order_number}. Credit: {euros(topped_up.balance_cents or 0)}.")
     elif topped_up.state == "unknown":
         complain(
             f"Nobody knows yet whether it was charged ({topped_up.order_number}). It is looked up, never charged "
-            f"again: lifecycle-jobs reconcile, or the same command with --request-id {request_id}."
+            f"again: lifecycle-jobs reconcile, or the same command with --request-id {ask.request_id}."
         )
     elif topped_up.state == "declined":
         complain(f"Declined ({topped_up.decline_code}); nothing was charged. Have it paid by another method.")
@@ -68,7 +64,9 @@ def topup(
 
 
 @credit.command("register")
+@operation
 def register(
+    ask: Ask,
     customer: _Customer,
     amount: _Amount,
     reference: Annotated[str, typer.Option("--reference", help="What the bank calls the payment.")],
@@ -79,30 +77,23 @@ def register(
     paid_by: Annotated[
         Literal["bank_transfer", "card", "paypal"], typer.Option("--paid-by", help="How.")
     ] = "bank_transfer",
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Register money that arrived for a holder's credit by another way than the gateway."""
     from lifecycle_jobs.accounts import register_top_up
     from lifecycle_jobs.history import euros
 
-    request_id = request_id_of(request_id)
-    with open_office(config) as office:
-        topped_up = register_top_up(
-            office.store,
-            office.operator(by, why),
-            customer,
-            amount_cents=cents_of(amount),
-            reference=reference_of(reference, "--reference"),
-            paid_on=office.today if paid_on is None else parse_date(paid_on),
-            paid_by=paid_by,
-            request_id=request_id,
-        )
-    if json:
-        print_json({"request_id": request_id} | asdict(topped_up))
+    topped_up = register_top_up(
+        ask.store,
+        ask.operator,
+        customer,
+        amount_cents=cents_of(amount),
+        reference=reference_of(reference, "--reference"),
+        paid_on=ask.today if paid_on is None else parse_date(paid_on),
+        paid_by=paid_by,
+        request_id=ask.request_id,
+    )
+    if ask.printed(topped_up):
+        pass
     elif topped_up.known:
         say(f"This payment was registered before. Nothing was done. Credit: {euros(topped_up.balance_cents)}.")
     else:

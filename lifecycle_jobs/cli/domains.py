@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from lifecycle_jobs.cli.output import print_json, say
-from lifecycle_jobs.cli.setting import By, Config, Json, RequestId, Why, open_office, parse_date, request_id_of
+from lifecycle_jobs.cli.operating import Ask, operation
+from lifecycle_jobs.cli.output import say
+from lifecycle_jobs.cli.setting import parse_date
 
 domain = typer.Typer(help="Hosting domains, whose boxes are renewed and let go with them.", no_args_is_help=True)
 
@@ -16,24 +16,18 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="The domain, e.g. ese
 
 
 @domain.command("renew")
+@operation
 def renew(
+    ask: Ask,
     name: _Name,
     until: Annotated[str, typer.Option("--until", metavar="DATE", help="The last day that is paid now.")],
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Give all boxes on a domain its new date; those that were suspended for want of payment revive."""
     from lifecycle_jobs.accounts import renew_domain
 
-    request_id = request_id_of(request_id)
     end = parse_date(until)
-    with open_office(config) as office:
-        renewed = renew_domain(office.store, office.operator(by, why), name, end, request_id=request_id)
-    if json:
-        print_json({"request_id": request_id} | asdict(renewed))
+    renewed = renew_domain(ask.store, ask.operator, name, end, request_id=ask.request_id)
+    if ask.printed(renewed):
         return
     say(f"{len(renewed.renewed):,} boxes on {name} end on {renewed.until} now.")
     for reason in renewed.left_out:
@@ -41,21 +35,15 @@ def renew(
 
 
 @domain.command("release")
+@operation
 def release(
+    ask: Ask,
     name: _Name,
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Let a domain go: its boxes are cancelled with it, and end with their term."""
     from lifecycle_jobs.accounts import release_domain
 
-    request_id = request_id_of(request_id)
-    with open_office(config) as office:
-        released = release_domain(office.store, office.operator(by, why), name, request_id=request_id)
-    if json:
-        print_json({"request_id": request_id} | asdict(released))
+    released = release_domain(ask.store, ask.operator, name, request_id=ask.request_id)
+    if ask.printed(released):
         return
     say(f"{len(released.boxes):,} boxes on {name} are cancelled with it; the last ends on {released.last_expires_on}.")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lifecycle_jobs.cli.output import print_json, say
-from lifecycle_jobs.cli.setting import By, Config, Json, RequestId, Why, open_office, request_id_of
+from lifecycle_jobs.cli.operating import Ask, operation
+from lifecycle_jobs.cli.output import say
 
 if TYPE_CHECKING:
-    from lifecycle_jobs.accounts import AutoRenewal, NewMethod
+    from lifecycle_jobs.accounts import NewMethod
     from lifecycle_jobs.accounts.methods import MovedBox
 
 method = typer.Typer(help="Payment methods of a holder: cards, PayPal accounts, credit.", no_args_is_help=True)
@@ -46,7 +45,9 @@ _Address = Annotated[str, typer.Argument(metavar="ADDRESS")]
 
 
 @method.command("register")
+@operation
 def register(
+    ask: Ask,
     customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="The holder's id.")],
     kind: _Kind = "card",
     token: _Token = None,
@@ -55,27 +56,21 @@ def register(
     expires: _Expires = None,
     id_: _NewId = None,
     gateway_customer: _GatewayCustomer = None,
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Store a payment method of a holder. Nothing is charged to it until auto-renew is switched on."""
     from lifecycle_jobs.accounts import register_method
 
-    request_id = request_id_of(request_id)
     new = _typed(kind, token, brand, last4, expires, id_, gateway_customer)
-    with open_office(config) as office:
-        stored = register_method(office.store, office.operator(by, why), customer, new, request_id=request_id)
-    if json:
-        print_json({"request_id": request_id} | asdict(stored))
+    stored = register_method(ask.store, ask.operator, customer, new, request_id=ask.request_id)
+    if ask.printed(stored):
         return
     say(f"Stored as {stored.payment_method_id}. To charge a box to it: lifecycle-jobs autorenew on ADDRESS")
 
 
 @method.command("replace")
+@operation
 def replace(
+    ask: Ask,
     payment_method_id: _Method,
     kind: _Kind = "card",
     token: _Token = None,
@@ -84,22 +79,13 @@ def replace(
     expires: _Expires = None,
     id_: _NewId = None,
     gateway_customer: _GatewayCustomer = None,
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Put another method in its place: the boxes that were charged to it are charged to the new one."""
     from lifecycle_jobs.accounts import replace_method
 
-    request_id = request_id_of(request_id)
     new = _typed(kind, token, brand, last4, expires, id_, gateway_customer)
-    with open_office(config) as office:
-        catalog, operator = office.settings.catalog(), office.operator(by, why)
-        replaced = replace_method(office.store, catalog, operator, payment_method_id, new, request_id=request_id)
-    if json:
-        print_json({"request_id": request_id} | asdict(replaced))
+    replaced = replace_method(ask.store, ask.catalog, ask.operator, payment_method_id, new, request_id=ask.request_id)
+    if ask.printed(replaced):
         return
     say(f"{payment_method_id} is replaced by {replaced.payment_method_id}.")
     for box in replaced.boxes:
@@ -107,22 +93,16 @@ def replace(
 
 
 @method.command("remove")
+@operation
 def remove(
+    ask: Ask,
     payment_method_id: _Method,
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Forget a payment method; auto-renew goes off where it was charged."""
     from lifecycle_jobs.accounts import remove_method
 
-    request_id = request_id_of(request_id)
-    with open_office(config) as office:
-        removed = remove_method(office.store, office.operator(by, why), payment_method_id, request_id=request_id)
-    if json:
-        print_json({"request_id": request_id} | asdict(removed))
+    removed = remove_method(ask.store, ask.operator, payment_method_id, request_id=ask.request_id)
+    if ask.printed(removed):
         return
     say(f"{payment_method_id} is removed.")
     for box in removed.boxes:
@@ -133,7 +113,9 @@ def remove(
 
 
 @autorenew.command("on")
+@operation
 def switch_on(
+    ask: Ask,
     address: _Address,
     method_id: Annotated[
         str | None,
@@ -150,27 +132,20 @@ def switch_on(
             "--years", min=1, max=5, help="For how many years each time (default: as before).", show_default=False
         ),
     ] = None,
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Let a box renew itself."""
     from lifecycle_jobs.accounts import switch_auto_renew_on
 
-    request_id = request_id_of(request_id)
-    with open_office(config) as office:
-        switched = switch_auto_renew_on(
-            office.store,
-            office.settings.catalog(),
-            office.operator(by, why),
-            address,
-            request_id=request_id,
-            payment_method_id=method_id,
-            years=years,
-        )
-    if _shown(switched, request_id, json=json):
+    switched = switch_auto_renew_on(
+        ask.store,
+        ask.catalog,
+        ask.operator,
+        address,
+        request_id=ask.request_id,
+        payment_method_id=method_id,
+        years=years,
+    )
+    if ask.printed(switched):
         return
     already = "" if switched.changed else " already"
     say(f"{switched.address} renews itself{already}, for {switched.years} year(s), with {switched.payment_method_id}.")
@@ -183,21 +158,16 @@ def switch_on(
 
 
 @autorenew.command("off")
+@operation
 def switch_off(
+    ask: Ask,
     address: _Address,
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Let a box not renew itself any more; its payment method stays stored."""
     from lifecycle_jobs.accounts import switch_auto_renew_off
 
-    request_id = request_id_of(request_id)
-    with open_office(config) as office:
-        switched = switch_auto_renew_off(office.store, office.operator(by, why), address, request_id=request_id)
-    if _shown(switched, request_id, json=json):
+    switched = switch_auto_renew_off(ask.store, ask.operator, address, request_id=ask.request_id)
+    if ask.printed(switched):
         return
     if switched.changed:
         say(f"{switched.address} does not renew itself any more; it expires on {switched.expires_on}.")
@@ -208,12 +178,6 @@ def switch_off(
 
 
 _CHARGING = "{address} is being charged, and nobody knows the outcome yet; if it was charged, it is renewed."
-
-
-def _shown(switched: AutoRenewal, request_id: str, *, json: bool) -> bool:
-    if json:
-        print_json({"request_id": request_id} | asdict(switched))
-    return json
 
 
 def _what_now(box: MovedBox) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Literal
 
 import typer
 
-from lifecycle_jobs.cli.output import print_json, say, table
+from lifecycle_jobs.cli.operating import Ask, operation
+from lifecycle_jobs.cli.output import say, table
 from lifecycle_jobs.cli.payments import cents_of, reference_of, show_paid
-from lifecycle_jobs.cli.setting import By, Config, Json, RequestId, Why, open_office, parse_date, request_id_of
+from lifecycle_jobs.cli.setting import parse_date
 from lifecycle_jobs.errors import Refused
 
 order = typer.Typer(help="Renewals that a holder asks for.", no_args_is_help=True)
@@ -20,7 +20,9 @@ _Number = Annotated[str, typer.Argument(metavar="ORDER", help="The order's numbe
 
 
 @order.command("renew")
+@operation
 def renew(
+    ask: Ask,
     years: Annotated[int, typer.Option("--years", min=1, max=5, help="For how many years.")],
     pay: Annotated[_PayBy, typer.Option("--pay", help="How the holder is going to pay.")],
     addresses: Annotated[
@@ -55,11 +57,6 @@ def renew(
     accept_archive_loss: Annotated[
         bool, typer.Option("--accept-archive-loss", help="The holder agrees to lose what the archive has no room for.")
     ] = False,
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Place a renewal order for each box. It waits for its payment, and only that renews the box."""
     from lifecycle_jobs.accounts import Expiring, Wanted, WantedSpace, place_renewals
@@ -69,33 +66,32 @@ def renew(
         raise Refused("Name either the boxes, or --customer ID and --within-months N.")
     if within_months is not None and customer is None:
         raise Refused("--within-months needs --customer ID: whose boxes?")
-    request_id = request_id_of(request_id)
     which = Expiring(customer, within_months) if customer and within_months else list(addresses or ())
-    with open_office(config) as office:
-        placed = place_renewals(
-            office.store,
-            office.settings.catalog(),
-            office.operator(by, why),
-            which,
-            Wanted(years, pay, WantedSpace(plan, extra_inbox, extra_archive, accept_archive_loss)),
-            request_id=request_id,
-            customer_id=customer,
-        )
-    if json:
-        print_json({"request_id": request_id, "gross": euros(placed.gross_cents)} | asdict(placed))
+    placed = place_renewals(
+        ask.store,
+        ask.catalog,
+        ask.operator,
+        which,
+        Wanted(years, pay, WantedSpace(plan, extra_inbox, extra_archive, accept_archive_loss)),
+        request_id=ask.request_id,
+        customer_id=customer,
+    )
+    if ask.printed(placed, gross=euros(placed.gross_cents)):
         return
     rows = [
         (order.order_number, order.address, order.expires_on, order.renews_until, euros(order.gross_cents))
         for order in placed.orders
     ]
     columns = ("order", "box", "expires on", "paid, until", "gross")
-    table(f"To be paid: {euros(placed.gross_cents)} (request {request_id})", columns, rows, right=("gross",))
+    table(f"To be paid: {euros(placed.gross_cents)} (request {ask.request_id})", columns, rows, right=("gross",))
     for reason in placed.left_out:
         say(f"Left out: {reason}")
 
 
 @order.command("pay")
+@operation
 def pay(
+    ask: Ask,
     number: _Number,
     amount: Annotated[
         str | None, typer.Option("--amount", metavar="EUROS", help="What arrived, e.g. 12.08.", show_default=False)
@@ -118,54 +114,40 @@ def pay(
     no_auto_renew: Annotated[
         bool, typer.Option("--no-auto-renew", help="Do not let the box renew itself although a card or PayPal paid.")
     ] = False,
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Register the payment of an order, and renew its box. With --paid-by credit the holder's credit pays it now."""
     from lifecycle_jobs.accounts import Payment, pay_from_credit, pay_order
 
-    request_id = request_id_of(request_id)
-    with open_office(config) as office:
-        operator, catalog = office.operator(by, why), office.settings.catalog()
-        if paid_by == "credit":
-            if amount is not None or reference is not None:
-                raise Refused("Credit pays what the order costs: leave out --amount and --reference.")
-            paid = pay_from_credit(office.store, catalog, operator, number, request_id=request_id)
-        else:
-            if amount is None or reference is None:
-                raise Refused("Say what arrived, and what the bank calls it: --amount EUROS --reference TEXT.")
-            payment = Payment(
-                cents_of(amount),
-                reference_of(reference, "--reference"),
-                office.today if paid_on is None else parse_date(paid_on),
-                paid_by,
-                method,
-                auto_renew=not no_auto_renew,
-            )
-            paid = pay_order(office.store, catalog, operator, number, payment, request_id=request_id)
-    show_paid(paid, request_id, json=json)
+    if paid_by == "credit":
+        if amount is not None or reference is not None:
+            raise Refused("Credit pays what the order costs: leave out --amount and --reference.")
+        paid = pay_from_credit(ask.store, ask.catalog, ask.operator, number, request_id=ask.request_id)
+    else:
+        if amount is None or reference is None:
+            raise Refused("Say what arrived, and what the bank calls it: --amount EUROS --reference TEXT.")
+        payment = Payment(
+            cents_of(amount),
+            reference_of(reference, "--reference"),
+            ask.today if paid_on is None else parse_date(paid_on),
+            paid_by,
+            method,
+            auto_renew=not no_auto_renew,
+        )
+        paid = pay_order(ask.store, ask.catalog, ask.operator, number, payment, request_id=ask.request_id)
+    show_paid(ask, paid)
 
 
 @order.command("cancel")
+@operation
 def cancel(
+    ask: Ask,
     number: _Number,
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Cancel an order that waits for its payment; its box stays as it is."""
     from lifecycle_jobs.accounts import cancel_order
 
-    request_id = request_id_of(request_id)
-    with open_office(config) as office:
-        cancelled = cancel_order(office.store, office.operator(by, why), number, request_id=request_id)
-    if json:
-        print_json({"request_id": request_id} | asdict(cancelled))
+    cancelled = cancel_order(ask.store, ask.operator, number, request_id=ask.request_id)
+    if ask.printed(cancelled):
         return
     say(f"Order {number} is cancelled; {cancelled.address} stays as it is.")
     if cancelled.renews_itself:

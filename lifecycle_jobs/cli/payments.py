@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lifecycle_jobs.cli.operating import Ask, operation
 from lifecycle_jobs.cli.output import complain, counts, print_json, progress_bar, say
 from lifecycle_jobs.cli.review import show_listing
-from lifecycle_jobs.cli.setting import By, Config, Json, RequestId, Why, open_office, request_id_of
+from lifecycle_jobs.cli.setting import By, Config, Json, Why, open_office
 from lifecycle_jobs.cli.stopping import stoppable
 from lifecycle_jobs.errors import Refused
 
@@ -132,32 +132,25 @@ def note_refund(
 
 
 @payments.command("apply")
+@operation
 def apply(
+    ask: Ask,
     payment: Annotated[str, typer.Argument(metavar="PAYMENT", help="Its reference, as `refunds list` shows it.")],
     order: Annotated[str, typer.Argument(metavar="ORDER", help="The number of an order of exactly that amount.")],
-    config: Config = None,
-    json: Json = False,
-    by: By = None,
-    why: Why = None,
-    request_id: RequestId = None,
 ) -> None:
     """Apply a payment that its own order could not take to another order, and renew that one's box."""
     from lifecycle_jobs.accounts import apply_payment
 
-    request_id = request_id_of(request_id)
-    with open_office(config) as office:
-        operator, catalog = office.operator(by, why), office.settings.catalog()
-        paid = apply_payment(office.store, catalog, operator, payment, order, request_id=request_id)
-    show_paid(paid, request_id, json=json)
+    paid = apply_payment(ask.store, ask.catalog, ask.operator, payment, order, request_id=ask.request_id)
+    show_paid(ask, paid)
 
 
-def show_paid(paid: Paid, request_id: str, *, json: bool) -> None:
+def show_paid(ask: Ask, paid: Paid) -> None:
     """What came of a payment; exit code 1 if it is unapplied."""
-    if json:
-        print_json({"request_id": request_id} | asdict(paid))
-    elif paid.known:
+    machine = ask.printed(paid)
+    if paid.known and not machine:
         say("This payment was registered before. Nothing was done.")
-    elif paid.applied:
+    elif paid.applied and not machine:
         what = f"has {paid.addon_id}" if paid.addon_id else "is renewed"
         say(f"Order {paid.order_number} is paid, and {paid.address} {what} until {paid.expires_on}.")
         if paid.renews_itself:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,15 +27,6 @@ Config = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine instead of tables.")]
 By = Annotated[str | None, typer.Option("--by", help="Who does this (default: the system's user).", show_default=False)]
 Why = Annotated[str | None, typer.Option("--why", help="Why; kept in the history.", show_default=False)]
-RequestId = Annotated[
-    str | None,
-    typer.Option(
-        "--request-id",
-        help="Done once under this id, however often it is typed (default: a new id, which is shown).",
-        show_default=False,
-    ),
-]
-
 
 config_before_command: ContextVar[Path | None] = ContextVar("config_before_command", default=None)
 """`--config` where it stands before the command's name."""
@@ -89,11 +79,6 @@ def parse_date(text: str) -> date:
     except ValueError as error:
         message = f"{text!r} is not a date; write it as 2027-03-31"
         raise typer.BadParameter(message) from error
-
-
-def request_id_of(typed: str | None) -> str:
-    """The id under which an operation is done once: the one that was typed, or a new one."""
-    return uuid.uuid4().hex if typed is None else typed
 
 
 def _system_user() -> str:

@@ -133,7 +133,7 @@ def test_the_payment_of_an_undone_renewal_is_named(lifecycle: Type) -> None:
     typed = lifecycle("box", "undo-renewal", MARIO)
 
     assert "The payment CRO-1 is to be given back (lifecycle-jobs refunds list)" in typed.out
-    assert "its renewal was undone" in lifecycle("refunds", "list").out
+    assert "its renewal was undone" in lifecycle("refunds", "list", "--json").out
 
 
 def test_a_deleted_box_is_revived_on_a_persons_word(lifecycle: Type, sqlite_store: Store) -> None:
