@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, insert, literal, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, insert, literal, select
 
 from lifecycle_jobs.db.tables import boxes, events
 
@@ -50,6 +50,19 @@ def record(
             term_expires_on=term_expires_on,
             detail=dict(detail or {}),
         )
+    )
+
+
+def record_of_box(connection: Connection, origin: Origin, kind: str, box: Row[Any], detail: Mapping[str, Any]) -> None:
+    """Append one event of a box, in the term in which the row has it."""
+    record(
+        connection,
+        origin,
+        kind,
+        box_id=box.id,
+        customer_id=box.customer_id,
+        term_expires_on=box.expires_on,
+        detail=detail,
     )
 
 

@@ -15,7 +15,7 @@ from lifecycle_jobs.accounts.requests import Request, once
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes, charges, manual_orders, payment_methods
 from lifecycle_jobs.errors import Refused
-from lifecycle_jobs.history import Origin, euros, record
+from lifecycle_jobs.history import Origin, euros, record_of_box
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.payments.orders import open_orders_of
 from lifecycle_jobs.policy import MAX_RENEWAL_YEARS, Catalog
@@ -208,12 +208,10 @@ def _declined_for_good(connection: Connection, box: Row[Any], method: Row[Any]) 
 
 
 def _record(connection: Connection, origin: Origin, kind: str, box: Row[Any], detail: dict[str, Any]) -> None:
-    record(
+    record_of_box(
         connection,
         origin,
         kind,
-        box_id=box.id,
-        customer_id=box.customer_id,
-        term_expires_on=box.expires_on,
+        box,
         detail=detail,
     )

@@ -24,7 +24,7 @@ from lifecycle_jobs.db.conditions import on_domain
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes, customers, orders, payment_methods, registered_payments
 from lifecycle_jobs.errors import Refused
-from lifecycle_jobs.history import Origin, euros, record
+from lifecycle_jobs.history import Origin, euros, record_of_box
 from lifecycle_jobs.mail.addresses import NotAnAddress, wire_address
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.payments.orders import Order, Quote, place, quote
@@ -287,13 +287,11 @@ def _record(
     until: date,
     deleted_on: date | None,
 ) -> None:
-    record(
+    record_of_box(
         connection,
         origin,
         "box.bought",
-        box_id=box.id,
-        customer_id=box.customer_id,
-        term_expires_on=box.expires_on,
+        box,
         detail={
             "order_number": order.number,
             "plan": plan.code,

@@ -14,13 +14,14 @@ from datetime import date
 from pydantic import TypeAdapter
 from sqlalchemy import Connection
 
+from lifecycle_jobs.accounts.altering import alter
 from lifecycle_jobs.accounts.domain import let_go_with_domain
-from lifecycle_jobs.accounts.living_box import alter, being_charged, lock_box
+from lifecycle_jobs.accounts.finding import is_being_charged, lock_box
 from lifecycle_jobs.accounts.requests import Request, once
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes
 from lifecycle_jobs.errors import Refused
-from lifecycle_jobs.history import Origin, record
+from lifecycle_jobs.history import Origin, record, record_of_box
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.payments.orders import open_orders_of
 
@@ -92,7 +93,7 @@ def _cancel(connection: Connection, origin: Origin, address: str, customer_id: s
     )
     waiting = open_orders_of(connection, [box]).get(box.id)
     number = None if waiting is None else waiting.order_number
-    return CancelledBox(box.address, box.expires_on, being_charged(connection, box.id), number)
+    return CancelledBox(box.address, box.expires_on, is_being_charged(connection, box.id), number)
 
 
 def _withdraw(connection: Connection, origin: Origin, address: str, customer_id: str | None) -> WithdrawnBox:
@@ -111,13 +112,11 @@ def _withdraw(connection: Connection, origin: Origin, address: str, customer_id:
             f"by hand voids it (lifecycle-jobs order renew {box.address})."
         )
     alter(connection, box, boxes.c.cancelled_on == box.cancelled_on, cancelled_on=None)
-    record(
+    record_of_box(
         connection,
         origin,
         "cancellation.withdrawn",
-        box_id=box.id,
-        customer_id=box.customer_id,
-        term_expires_on=box.expires_on,
+        box,
         detail={"cancelled_on": box.cancelled_on.isoformat(), "renews_itself": box.auto_renew},
     )
     return WithdrawnBox(box.address, box.expires_on, box.auto_renew)

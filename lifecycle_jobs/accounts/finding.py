@@ -11,7 +11,7 @@ from lifecycle_jobs.db.tables import boxes, charges, customers
 from lifecycle_jobs.errors import Refused
 
 
-def lock_box(connection: Connection, address: str, customer_id: str | None) -> Row[Any]:
+def lock_box(connection: Connection, address: str, customer_id: str | None = None) -> Row[Any]:
     """The living box of an address, `customer_id`'s where that is given; raises Refused if there is none."""
     box = connection.execute(
         select(boxes)
@@ -50,4 +50,4 @@ def absent(connection: Connection, address: str, customer_id: str | None) -> str
     )
     if deleted_on is None:
         return f"There is no box {address}."
-    return f"{address} was deleted on {deleted_on}. It can only be bought anew."
+    return f"{address} was deleted on {deleted_on}. It can only be bought anew (lifecycle-jobs box buy {address})."

@@ -23,7 +23,7 @@ from lifecycle_jobs.accounts.requests import Request, once
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes, customers, payment_methods
 from lifecycle_jobs.errors import Refused
-from lifecycle_jobs.history import Origin, record
+from lifecycle_jobs.history import Origin, record, record_of_box
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.payments.orders import open_orders_of
 from lifecycle_jobs.policy import Catalog, card_ended_before
@@ -334,12 +334,10 @@ def _said(method: Row[Any]) -> dict[str, Any]:
 
 
 def _record_of(connection: Connection, origin: Origin, kind: str, box: Row[Any], detail: dict[str, Any]) -> None:
-    record(
+    record_of_box(
         connection,
         origin,
         kind,
-        box_id=box.id,
-        customer_id=box.customer_id,
-        term_expires_on=box.expires_on,
+        box,
         detail=detail,
     )

@@ -21,7 +21,7 @@ from lifecycle_jobs.accounts.settling import lock_order, settle, why_not_payable
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes, orders, payment_methods, registered_payments
 from lifecycle_jobs.errors import Refused
-from lifecycle_jobs.history import Origin, euros, record
+from lifecycle_jobs.history import Origin, euros, record, record_of_box
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.payments.refunds import registered_due
 from lifecycle_jobs.policy import Catalog
@@ -224,13 +224,11 @@ def _renew_itself(
         .where(boxes.c.id == box.id)
         .values(auto_renew=True, renewal_years=years, payment_method_id=method_id)
     )
-    record(
+    record_of_box(
         connection,
         origin,
         "autorenew.switched_on",
-        box_id=box.id,
-        customer_id=box.customer_id,
-        term_expires_on=box.expires_on,
+        box,
         detail=charge_terms(connection, catalog, box.id, method_id, origin.occurred_on)
         | {"order_number": order.order_number},
     )

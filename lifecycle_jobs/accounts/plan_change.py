@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from lifecycle_jobs.db.dialect import among
 from lifecycle_jobs.db.tables import addons, boxes, order_lines
-from lifecycle_jobs.history import Origin, record
+from lifecycle_jobs.history import Origin, record_of_box
 from lifecycle_jobs.payments.orders import Line
 from lifecycle_jobs.policy import MB_PER_GB, Catalog, Plan, Space, archive_lost_mb, space_of
 
@@ -148,13 +148,11 @@ def record_change(
     has = space_now(connection, catalog, box)
     if (has, box.plan) == (had, plan):
         return
-    record(
+    record_of_box(
         connection,
         origin,
         "box.changed",
-        box_id=box.id,
-        customer_id=box.customer_id,
-        term_expires_on=box.expires_on,
+        box,
         detail={
             "order_number": order.order_number,
             "plan": box.plan,

@@ -22,7 +22,7 @@ from lifecycle_jobs.accounts.requests import Request, once
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import addons, boxes
 from lifecycle_jobs.errors import LifecycleError, Refused
-from lifecycle_jobs.history import Origin, record
+from lifecycle_jobs.history import Origin, record_of_box
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.policy import UNPAID, Catalog, deletion_date
 
@@ -100,13 +100,11 @@ def _revive(
         )
     _bring_back(connection, box, on)
     deletes_on = deletion_date(catalog.policy_of(box.plan), box.expires_on, on, box.hold_until)
-    record(
+    record_of_box(
         connection,
         origin,
         "box.revived",
-        box_id=box.id,
-        customer_id=box.customer_id,
-        term_expires_on=box.expires_on,
+        box,
         detail={"deleted_on": box.deleted_on.isoformat(), "reason": UNPAID, "suspended_on": on.isoformat()},
     )
     return RevivedBox(box.address, box.deleted_on, box.expires_on, deletes_on)

@@ -13,13 +13,14 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row
 
-from lifecycle_jobs.accounts.living_box import alter, lock_box, reason_of
+from lifecycle_jobs.accounts.altering import alter, reason_of
+from lifecycle_jobs.accounts.finding import lock_box
 from lifecycle_jobs.accounts.requests import Request, once
 from lifecycle_jobs.accounts.unpaid import suspend_if_unpaid
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes
 from lifecycle_jobs.errors import Refused
-from lifecycle_jobs.history import Origin, record
+from lifecycle_jobs.history import Origin, record_of_box
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.policy import UNPAID, Catalog
 
@@ -109,12 +110,10 @@ def _lift(connection: Connection, origin: Origin, catalog: Catalog, address: str
 
 
 def _record(connection: Connection, origin: Origin, kind: str, box: Row[Any], detail: dict[str, Any]) -> None:
-    record(
+    record_of_box(
         connection,
         origin,
         kind,
-        box_id=box.id,
-        customer_id=box.customer_id,
-        term_expires_on=box.expires_on,
+        box,
         detail=detail,
     )

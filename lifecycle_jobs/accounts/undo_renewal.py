@@ -26,14 +26,15 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, select, update
 
-from lifecycle_jobs.accounts.living_box import alter, being_charged, lock_box
+from lifecycle_jobs.accounts.altering import alter
+from lifecycle_jobs.accounts.finding import is_being_charged, lock_box
 from lifecycle_jobs.accounts.requests import Request, once
 from lifecycle_jobs.accounts.unpaid import suspend_if_unpaid
 from lifecycle_jobs.db.conditions import EXPIRY_MOVED
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import addons, charges, credit_entries, events, manual_orders, orders, registered_payments
 from lifecycle_jobs.errors import LifecycleError, Refused
-from lifecycle_jobs.history import Origin, euros, record
+from lifecycle_jobs.history import Origin, euros, record, record_of_box
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.payments.credit import give_back
 from lifecycle_jobs.policy import Catalog
@@ -76,7 +77,7 @@ def undo_renewal(store: Store, catalog: Catalog, operator: Operator, address: st
 
 def _undo(connection: Connection, origin: Origin, catalog: Catalog, address: str) -> UndoneRenewal:
     box = lock_box(connection, address)
-    if being_charged(connection, box.id):
+    if is_being_charged(connection, box.id):
         raise Refused(
             f"{box.address} is being charged, and nobody knows the outcome yet. Undo its renewal when that is settled "
             "(lifecycle-jobs reconcile)."
@@ -106,13 +107,11 @@ def _undo(connection: Connection, origin: Origin, catalog: Catalog, address: str
     if order is not None:
         to_refund, credit = _take_back(connection, origin, order)
         back += credit
-    record(
+    record_of_box(
         connection,
         origin,
         "box.renewal_undone",
-        box_id=box.id,
-        customer_id=box.customer_id,
-        term_expires_on=box.expires_on,
+        box,
         detail={
             "undone_event": renewal.id,
             "new_expires_on": renewal.term_expires_on.isoformat(),

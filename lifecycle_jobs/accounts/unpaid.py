@@ -16,7 +16,7 @@ from lifecycle_jobs.db.conditions import (
     unresolved_charge,
 )
 from lifecycle_jobs.db.tables import boxes
-from lifecycle_jobs.history import Origin, record
+from lifecycle_jobs.history import Origin, record_of_box
 from lifecycle_jobs.policy import UNPAID, Catalog
 
 
@@ -47,13 +47,11 @@ def suspend_if_unpaid(
     if suspended.rowcount == 0:
         return False
     box = connection.execute(select(boxes).where(boxes.c.id == box_id)).one()
-    record(
+    record_of_box(
         connection,
         origin,
         "box.suspended",
-        box_id=box.id,
-        customer_id=box.customer_id,
-        term_expires_on=box.expires_on,
+        box,
         detail={"reason": UNPAID, **detail},
     )
     return True

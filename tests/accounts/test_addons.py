@@ -222,7 +222,7 @@ def test_a_smaller_plan_that_is_ordered_already_sets_the_limit(office: Office) -
         (
             {"status": "deleted"},
             date(2027, 7, 1),
-            f"{MARIO} was deleted on 2027-06-30. It can only be bought anew.",
+            f"{MARIO} was deleted on 2027-06-30. It can only be bought anew (lifecycle-jobs box buy {MARIO}).",
         ),
     ],
 )

@@ -210,7 +210,10 @@ def test_a_box_on_a_domain_is_renewed_with_its_domain(office: Office, box: int) 
 def test_a_deleted_box_is_refused(office: Office, box: int) -> None:
     change(office.store, tables.boxes, box, status="deleted", deleted_on=date(2027, 3, 1))
 
-    assert refused(office) == f"{MARIO} was deleted on 2027-03-01. It can only be bought anew."
+    assert (
+        refused(office)
+        == f"{MARIO} was deleted on 2027-03-01. It can only be bought anew (lifecycle-jobs box buy {MARIO})."
+    )
 
 
 @pytest.mark.usefixtures("box")
@@ -311,7 +314,7 @@ def test_a_box_that_a_run_deletes_at_that_moment_is_not_ordered(postgresql_offic
 
     while_waiting(office, deleted, try_it)
 
-    assert refusals == [f"{MARIO} was deleted on {ON}. It can only be bought anew."]
+    assert refusals == [f"{MARIO} was deleted on {ON}. It can only be bought anew (lifecycle-jobs box buy {MARIO})."]
     assert details(office.store, "order.placed") == []
 
 

@@ -87,7 +87,8 @@ def test_on_day_91_it_is_deleted_and_can_only_be_bought_anew(provider: Provider)
     refused = order(provider)
     late = pay(provider)
 
-    sentence = f"{address('mario')} was deleted on 2027-06-30. It can only be bought anew.\n"
+    mario = address("mario")
+    sentence = f"{mario} was deleted on 2027-06-30. It can only be bought anew (lifecycle-jobs box buy {mario}).\n"
     assert (refused.code, refused.err) == (2, sentence)
     assert (late.code, "it was cancelled" in late.err) == (1, True)
     assert provider.books().life("mario")[-1] == "2027-06-30 payment.registered 12.08 it was cancelled"
