@@ -246,7 +246,9 @@ class Daemon:
             raise
 
     def _require_templates(self) -> None:
-        problems = check_templates(self.settings.templates.directory)
+        """The operator's own: those shipped were tried before they were, and trying all takes seconds."""
+        directory = self.settings.templates.directory
+        problems = [] if directory is None else check_templates(directory)
         if problems:
             listed = "\n".join(f"  {problem}" for problem in problems)
             raise ConfigurationError(f"The templates cannot be used:\n{listed}")

@@ -90,6 +90,11 @@ class DaemonProcess:
         self.send(signal.SIGTERM)
         return self.process.wait(PATIENCE), time.monotonic() - asked
 
+    def pause(self) -> None:
+        """Let it stand still; on return it does."""
+        self.send(signal.SIGSTOP)
+        until(lambda: Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T", self.said)
+
     def allow_large_files(self) -> None:
         """Give the disk its space back."""
         resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))

@@ -5,13 +5,23 @@ A template knows the names of `CONTEXT` and nothing else; an undefined one is an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from lifecycle_jobs.mail.contents import LOCALES, MESSAGE_KINDS, Content, Locale, MessageKind
 from lifecycle_jobs.mail.samples import SAMPLES
-from lifecycle_jobs.mail.template_files import PART_FILES, Part, Problem, RenderError, TemplateFiles, one_line
+from lifecycle_jobs.mail.template_files import (
+    PART_FILES,
+    SHARED,
+    Part,
+    Problem,
+    RenderError,
+    TemplateFiles,
+    one_line,
+    template_files,
+)
 
 __all__ = ["CONTEXT", "PART_FILES", "Part", "Problem", "RenderError", "Rendered", "Renderer", "one_line"]
 
@@ -31,7 +41,7 @@ class Renderer:
     """The templates of the messages to holders: those shipped, and those that the operator puts in place of them."""
 
     def __init__(self, overrides: Path | None = None, *, shipped: Path | None = None) -> None:
-        self.files = TemplateFiles(overrides, shipped=shipped)
+        self.files = template_files(overrides) if shipped is None else TemplateFiles(overrides, shipped=shipped)
 
     def render(self, content: Content, locale: Locale) -> Rendered:
         """The message in the holder's language. Raises `RenderError`: others may still be rendered."""
@@ -49,16 +59,23 @@ class Renderer:
     def check(self) -> list[Problem]:
         """Everything wrong with any template; empty is good.
 
-        Each part of each message is read in each language, and rendered with all its samples. A file of the
-        operator's that no message uses is most likely misnamed.
+        Each part of each message is read in each language, and rendered with all its samples; where the operator has
+        files of his own, only of the messages that they can alter, since that takes seconds. A file of the operator's
+        that no message uses is most likely misnamed.
         """
         problems: dict[Problem, None] = {}
-        for kind in MESSAGE_KINDS:
+        for kind in self._kinds_to_check():
             samples = [_context(sample) for sample in SAMPLES[kind]]
             for locale in LOCALES:
                 for problem in self.files.problems(kind, locale, CONTEXT, samples):
                     problems[problem] = None
         return [*problems, *self.files.unused()]
+
+    def _kinds_to_check(self) -> Sequence[MessageKind]:
+        replaced = self.files.folders_replaced()
+        if replaced is None or SHARED in replaced:
+            return MESSAGE_KINDS
+        return [kind for kind in MESSAGE_KINDS if kind in replaced]
 
 
 def _context(content: Content) -> dict[str, object]:

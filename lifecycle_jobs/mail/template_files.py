@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import partial
+from functools import cache, partial
 from operator import attrgetter
 from pathlib import Path
 from traceback import walk_tb
@@ -46,8 +46,11 @@ Part = Literal["subject", "text", "html"]
 
 PART_FILES: Final[dict[Part, str]] = {"subject": "subject.txt", "text": "body.txt", "html": "body.html"}
 
-_STYLE_SHEET: Final = "_base/style.css"
-_WORDS: Final = "_base/{locale}/words.toml"
+SHARED: Final = "_base"
+"""The folder of what several messages use. No shipped file uses another folder's than its own and this one's."""
+
+_STYLE_SHEET: Final = f"{SHARED}/style.css"
+_WORDS: Final = f"{SHARED}/{{locale}}/words.toml"
 _SUFFIXES: Final = frozenset({".txt", ".html", ".css", ".toml"})
 _TEXT_WIDTH: Final = 76
 _HANG: Final = re.compile(r"\s*(?:- )?")
@@ -114,13 +117,21 @@ class TemplateFiles:
         found = (self._problem(name, locale, part, known, samples) for part in PART_FILES)
         return [problem for problem in found if problem is not None]
 
+    def folders_replaced(self) -> frozenset[str] | None:
+        """The folders in which the operator has files of his own; none if all are the shipped ones."""
+        return None if self._overrides is None else frozenset(path.parts[0] for path in self._own())
+
     def unused(self) -> list[Problem]:
         """The operator's files that nothing read so far has used: most likely they are misnamed."""
-        if self._overrides is None:
-            return []
-        files = (file for file in self._overrides.rglob("*") if file.suffix in _SUFFIXES)
-        paths = sorted(file.relative_to(self._overrides).as_posix() for file in files)
+        paths = sorted(path.as_posix() for path in self._own())
         return [Problem(path, None, "no message uses this file") for path in paths if path not in self._loader.used]
+
+    def _own(self) -> Iterator[Path]:
+        """The operator's files, by their paths below his folder."""
+        if self._overrides is not None:
+            for file in self._overrides.rglob("*"):
+                if file.suffix in _SUFFIXES:
+                    yield file.relative_to(self._overrides)
 
     def _problem(
         self, name: str, locale: Locale, part: Part, known: frozenset[str], samples: Sequence[Mapping[str, object]]
@@ -169,6 +180,20 @@ class TemplateFiles:
             environment.filters.update(_filters(words, locale))
             self._environments[locale] = environment
         return self._environments[locale]
+
+
+def template_files(overrides: Path | None) -> TemplateFiles:
+    """The shipped files, with the operator's in place of some of them.
+
+    Those of the operator may be altered while a daemon runs, and are read anew each time; the shipped ones alone are
+    read and compiled once in a process.
+    """
+    return _only_shipped() if overrides is None else TemplateFiles(overrides)
+
+
+@cache
+def _only_shipped() -> TemplateFiles:
+    return TemplateFiles()
 
 
 class _PlainEnvironment(Environment):

@@ -8,7 +8,7 @@ from typing import Final
 from lifecycle_jobs.mail.contents import LOCALES, Locale, Sender
 from lifecycle_jobs.mail.render import Problem, Rendered, Renderer
 from lifecycle_jobs.mail.sample_letters import SENDER
-from lifecycle_jobs.mail.template_files import TemplateFiles
+from lifecycle_jobs.mail.template_files import template_files
 from lifecycle_jobs.report.contents import DailyReport
 from lifecycle_jobs.report.samples import SAMPLES
 from lifecycle_jobs.settings import Settings
@@ -24,7 +24,7 @@ class ReportPages:
 
     def __init__(self, settings: Settings) -> None:
         provider = settings.provider
-        self._files = TemplateFiles(settings.templates.directory)
+        self._files = template_files(settings.templates.directory)
         self._sender = Sender(
             name=provider.name,
             website=provider.website,

@@ -1,8 +1,8 @@
 """Runs the command line in processes that end, or stand still, at a chosen point of their work.
 
 `python -m tests.crash.launcher ARGUMENT…` runs one command in this process. Without arguments it waits for orders, one
-JSON object a line, and runs each command in a child of its own: the libraries are loaded once. Only the points are
-added; the program is the shipped one.
+JSON object a line, and runs each command in a child of its own: libraries are loaded, templates compiled and statements
+put into words once. Only the points are added; the program is the shipped one.
 """
 
 from __future__ import annotations
@@ -11,13 +11,18 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
 from http.client import HTTPConnection
+from io import StringIO
+from pathlib import Path
 from typing import Any, Literal
+from unittest.mock import patch
 
 from alembic import command
 from sqlalchemy.engine.default import DefaultDialect
@@ -25,14 +30,16 @@ from sqlalchemy.engine.default import DefaultDialect
 from lifecycle_jobs import day, lease
 from lifecycle_jobs.cli import main
 from lifecycle_jobs.db import schema
-from lifecycle_jobs.mail import delivery, scribe
+from lifecycle_jobs.db.session import open_store
+from lifecycle_jobs.mail import delivery
 from lifecycle_jobs.mail.eml_files import EmlFiles
-from lifecycle_jobs.mail.render import Renderer
 from lifecycle_jobs.payments import collect, intents, renewals
 from lifecycle_jobs.payments.collect import Collector
 from lifecycle_jobs.payments.sandbox import SandboxGateway
 from lifecycle_jobs.payments.sandbox_journal import Turn
 from lifecycle_jobs.payments.stripe_gateway import StripeGateway
+from tests import compiled, servers
+from tests.crash.provider import ON, settle
 
 LOADED = (day, schema, delivery, command)
 """What the commands import late; loaded here, so that the children need not."""
@@ -203,9 +210,7 @@ def run_here(arguments: list[str], point: Point | None) -> None:
 
 def serve() -> None:
     """Run one command after the other, and answer each order with the exit code: -9 for a killed process."""
-    renderer = Renderer()
-    renderer.check()  # the templates are compiled once, not again in every child
-    setattr(scribe, "Renderer", lambda _directory: renderer)  # noqa: B010 -- it is not its own name
+    _warm_up()
     for line in sys.stdin:
         written = json.loads(line)
         point = written.pop("point")
@@ -218,6 +223,27 @@ def serve() -> None:
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         _say(str(os.waitstatus_to_exitcode(status)))
+
+
+def _warm_up() -> None:
+    """Do a day here on each database: what a process does only once is then done for all children."""
+    compiled.share()
+    with tempfile.TemporaryDirectory(prefix="lifecycle-warm-") as folder, servers.fresh_postgresql() as postgresql:
+        for name, url in (("sqlite", servers.fresh_sqlite(Path(folder))), ("postgresql", postgresql)):
+            journal = Path(folder, f"{name}.jsonl")
+            store = open_store(url)
+            settle(store, journal)
+            store.engine.dispose()
+            sys.argv = ["lifecycle-jobs", "replay", ON.isoformat(), "--by", "test", "--json"]
+            quiet = {
+                "LIFECYCLE_DATABASE__URL": url,
+                "LIFECYCLE_SANDBOX__JOURNAL": str(journal),
+                "LIFECYCLE_MAIL__DIRECTORY": str(Path(folder, name)),
+                "LIFECYCLE_LOG__LEVEL": "error",
+            }
+            with patch.dict(os.environ, quiet), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+                code = _exit_code()
+            assert code in {0, 1}, f"{name}: exit code {code}"
 
 
 def _say(line: str) -> None:

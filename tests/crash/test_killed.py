@@ -1,7 +1,7 @@
 """A day that is killed anywhere and run again ends as if nothing had happened (SPEC §5).
 
-Undisturbed, the day passes each place so many times; it is killed there, and done again: around every call of the
-gateway, at a part of the others (`make soak` kills anywhere).
+Undisturbed, the day passes each place so many times; it is killed at a part of them, and done again. `make soak` kills
+it at each, and anywhere else.
 """
 
 from __future__ import annotations
@@ -85,20 +85,20 @@ def test_undisturbed_days_are_alike_to_the_byte(server: Server) -> None:
     assert expected.differences(on_postgresql) == []
 
 
-def test_killed_before_every_fourth_commit_the_day_ends_as_if_nothing_had_happened(server: Server) -> None:
+def test_killed_before_every_eighth_commit_the_day_ends_as_if_nothing_had_happened(server: Server) -> None:
     expected, counts = undisturbed(server, "sqlite")
 
     before_the_day_was_done = points(counts, "commit")[:-1]  # the last one only gives the lease back
-    assert_harmless(server, "sqlite", expected, before_the_day_was_done[::4])
+    assert_harmless(server, "sqlite", expected, before_the_day_was_done[::8])
 
 
 @pytest.mark.parametrize("place", ["call", "journal", "answer"])
-def test_killed_around_any_call_of_the_gateway_the_day_ends_as_if_nothing_had_happened(
+def test_killed_around_every_other_call_of_the_gateway_the_day_ends_as_if_nothing_had_happened(
     server: Server, place: Where
 ) -> None:
     expected, counts = undisturbed(server, "sqlite")
 
-    assert_harmless(server, "sqlite", expected, points(counts, place))
+    assert_harmless(server, "sqlite", expected, points(counts, place)[::2])
 
 
 def test_killed_between_messages_the_day_ends_as_if_nothing_had_happened(server: Server) -> None:

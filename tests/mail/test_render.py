@@ -180,6 +180,15 @@ def test_check_finds_a_part_that_renders_to_nothing(own: Path) -> None:
     assert Renderer(own).check() == [Problem("box.deleted/en/subject.txt", None, "renders to nothing")]
 
 
+def test_no_shipped_message_uses_the_files_of_another() -> None:
+    """So what the operator does to one message cannot alter another, which need not be checked again."""
+    folder = data_folder("templates")
+    for file in folder.rglob("*/*.*"):
+        named = re.findall(r"""{%-? *(?:extends|include|from|import) *['"]([^'"]+)""", file.read_text("utf-8"))
+        own_folder = file.relative_to(folder).parts[0]
+        assert {name.partition("/")[0] for name in named} <= {"_base", own_folder}, file
+
+
 def test_check_names_the_shared_file_in_which_an_error_arose(own: Path) -> None:
     put(
         own,

@@ -16,8 +16,6 @@ from freezegun.api import FrozenDateTimeFactory
 import lifecycle_jobs
 from lifecycle_jobs.db import session
 from lifecycle_jobs.db.session import Store, open_store
-from lifecycle_jobs.mail import scribe
-from lifecycle_jobs.mail.render import Renderer
 from tests import servers
 from tests.scenarios.provider import Provider
 
@@ -30,7 +28,6 @@ for _module in pkgutil.walk_packages(lifecycle_jobs.__path__, "lifecycle_jobs.")
 freezegun.configure(extend_ignore_list=["_pytest.timing"])
 
 # In one process that types thousands of commands, what never changes is put together once.
-renderer_of = cache(Renderer)
 command_of = cache(typer.main.get_command)
 
 
@@ -45,7 +42,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FrozenDateTimeFactory]:
         return stores[-1]
 
     monkeypatch.setattr(session, "open_store", open_once)
-    monkeypatch.setattr(scribe, "Renderer", renderer_of)
     monkeypatch.setattr(typer.main, "get_command", command_of)
     with freezegun.freeze_time("2026-12-01T04:00:00Z") as frozen:
         assert isinstance(frozen, FrozenDateTimeFactory)
