@@ -62,6 +62,11 @@ def plan_change(
         return f"There is no plan {wanted.plan}. Known: {', '.join(catalog.auto_renewable())}."
     if plan is not before and not plan.auto_renewable:
         return f"{box.address}: no box changes to plan {plan.name}; it comes with a domain."
+    if not plan.auto_renewable:
+        return (
+            f"{box.address}: plan {plan.name} is renewed with a domain, and the box is on none. "
+            f"Name another plan ({', '.join(catalog.auto_renewable())})."
+        )
     now = Counter({kind: sum(line.quantity for line in extras if line.item == kind) for kind in (INBOX, ARCHIVE)})
     gives_up_archive = wanted.accept_archive_loss and not plan.max_extra_archive_gb
     then = {

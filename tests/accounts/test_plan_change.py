@@ -200,6 +200,17 @@ def test_a_plan_that_is_not_sold_is_refused(office: Office) -> None:
     assert refused(office, plan="domain") == f"{MARIO}: no box changes to plan Domain; it comes with a domain."
 
 
+def test_a_plan_that_costs_nothing_because_its_domain_is_paid_is_not_renewed_without_one(office: Office) -> None:
+    sell(office, "domain")
+
+    assert refused(office) == (
+        f"{MARIO}: plan Domain is renewed with a domain, and the box is on none. "
+        "Name another plan (premium, pro, promo, standard)."
+    )
+    (placed,) = order(office, plan="standard").orders
+    assert placed.gross_cents > 0
+
+
 def test_standard_takes_one_gb_more_inbox_and_no_archive(office: Office) -> None:
     sell(office, "standard")
 
