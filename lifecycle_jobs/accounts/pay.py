@@ -146,7 +146,7 @@ def _register(connection: Connection, origin: Origin, catalog: Catalog, order_nu
     paid = Paid(order_number, payment.reference, applied=False, unapplied_because=because)
     if order is not None and because is None:
         paid = _take(connection, origin, catalog, order, payment, paid_by)
-    _record(connection, origin, "payment.registered", order, payment, paid)
+    _record(connection, origin, "payment.registered" if paid.applied else "payment.unapplied", order, payment, paid)
     return paid
 
 

@@ -17,7 +17,13 @@ from lifecycle_jobs.mail.method_contents import METHOD_LINE_TYPES, MethodLine, M
 from lifecycle_jobs.mail.purchase_contents import PURCHASE_LINE_TYPES, PurchaseLine, PurchaseMessageKind
 
 AccountMessageKind = Literal[
-    "order.placed", "order.cancelled", "box.changed", MethodMessageKind, PurchaseMessageKind, BoxMessageKind
+    "order.placed",
+    "order.cancelled",
+    "payment.unapplied",
+    "box.changed",
+    MethodMessageKind,
+    PurchaseMessageKind,
+    BoxMessageKind,
 ]
 """Kinds of message that tell of account operations."""
 
@@ -75,6 +81,19 @@ class OrderCancelledLine:
 
 
 @dataclass(frozen=True)
+class UnappliedLine:
+    """Money that arrived for an order which cannot take it: kept until it is applied to another one or given back.
+
+    ``address`` is none where the order is for no box.
+    """
+
+    address: str | None
+    order_number: str
+    reference: str
+    amount_cents: int
+
+
+@dataclass(frozen=True)
 class ChangedLine:
     """A box that has another plan, or other extra space, since its renewal was paid. Space in GB, extra space included.
 
@@ -92,12 +111,15 @@ class ChangedLine:
     order_number: str
 
 
-AccountLine: TypeAlias = OrderPlacedLine | OrderCancelledLine | ChangedLine | MethodLine | PurchaseLine | BoxLine
+AccountLine: TypeAlias = (
+    OrderPlacedLine | OrderCancelledLine | UnappliedLine | ChangedLine | MethodLine | PurchaseLine | BoxLine
+)
 
 ACCOUNT_LINE_TYPES: Final[Mapping[str, type[AccountLine]]] = MappingProxyType(
     {
         "order.placed": OrderPlacedLine,
         "order.cancelled": OrderCancelledLine,
+        "payment.unapplied": UnappliedLine,
         **METHOD_LINE_TYPES,
         **PURCHASE_LINE_TYPES,
         "box.changed": ChangedLine,

@@ -13,6 +13,7 @@ from lifecycle_jobs.mail.account_contents import (
     OrderCancelledLine,
     OrderPlacedLine,
     PayBy,
+    UnappliedLine,
 )
 from lifecycle_jobs.mail.desk import Desk, box_of, term_of
 from lifecycle_jobs.mail.detail import Detail
@@ -55,6 +56,16 @@ def _order_cancelled(event: Event, desk: Desk) -> AccountLine:
     )
 
 
+def _unapplied(event: Event, _desk: Desk) -> AccountLine:
+    detail = Detail(event)
+    return UnappliedLine(
+        address=None if event.box is None else event.box.address,
+        order_number=detail.text("order_number"),
+        reference=detail.text("reference"),
+        amount_cents=detail.cents("amount"),
+    )
+
+
 def _changed(event: Event, desk: Desk) -> AccountLine:
     detail = Detail(event)
     return ChangedLine(
@@ -73,6 +84,7 @@ def _changed(event: Event, desk: Desk) -> AccountLine:
 ACCOUNT_LINES: Final[Mapping[str, Callable[[Event, Desk], AccountLine]]] = {
     "order.placed": _order_placed,
     "order.cancelled": _order_cancelled,
+    "payment.unapplied": _unapplied,
     **METHOD_LINES,
     **PURCHASE_LINES,
     "box.changed": _changed,

@@ -9,7 +9,14 @@ from types import MappingProxyType
 from typing import Final
 
 from lifecycle_jobs.mail.account_box_samples import BOX_SAMPLES
-from lifecycle_jobs.mail.account_contents import ChangedLine, ExtraSpace, OrderCancelledLine, OrderPlacedLine, PayBy
+from lifecycle_jobs.mail.account_contents import (
+    ChangedLine,
+    ExtraSpace,
+    OrderCancelledLine,
+    OrderPlacedLine,
+    PayBy,
+    UnappliedLine,
+)
 from lifecycle_jobs.mail.contents import Content
 from lifecycle_jobs.mail.method_samples import METHOD_SAMPLES
 from lifecycle_jobs.mail.purchase_samples import PURCHASE_SAMPLES
@@ -121,6 +128,11 @@ ACCOUNT_SAMPLES: Final[Mapping[str, tuple[Content, ...]]] = MappingProxyType(
             ),
             content("order.cancelled", E, _cancelled(THIRD, "R-4213-20270331", renews_itself=True), holder=AWKWARD),
             content("order.cancelled", date(2027, 4, 10), _cancelled(BOX, "R-4211-20270331")),
+        ),
+        "payment.unapplied": (
+            content("payment.unapplied", _ORDER_DAY, UnappliedLine(BOX, "R-4211-20270331", "CRO 0123456789", 1000)),
+            content("payment.unapplied", _ORDER_DAY, UnappliedLine(THIRD, "A-4213-1", "PAYID-X", 99), holder=AWKWARD),
+            content("payment.unapplied", _ORDER_DAY, UnappliedLine(None, "T-4211-1", "CRO 0123456790", 3050)),
         ),
         **METHOD_SAMPLES,
         **PURCHASE_SAMPLES,

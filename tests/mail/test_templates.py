@@ -109,7 +109,7 @@ def test_every_message_is_complete_in_each_part_and_language(sample: Content, lo
     assert 10 < len(subject) < 120
     for part in (text, html):
         for line in sample.lines:
-            assert getattr(line, "address", "") in part
+            assert (getattr(line, "address", "") or "") in part
         for must in (sample.sender.name, sample.sender.support_email, sample.sender.website, sample.sender.legal_line):
             assert must in part
         assert "None" not in part
@@ -550,7 +550,7 @@ def test_among_several_boxes_each_has_its_own_reason_and_advice() -> None:
     _, text, html = render(SAMPLES["charge.declined"][1])
 
     for part in (text, html):
-        ours, credit, paypal = (part.index(line.address) for line in SAMPLES["charge.declined"][1].lines)
+        ours, credit, paypal = (part.index(str(line.address)) for line in SAMPLES["charge.declined"][1].lines)
         assert ours < part.index("ne registri un altro") < credit
         assert credit < part.index("Ricarichi il credito prepagato") < paypal
         assert paypal < part.index("controllare il suo conto PayPal")
@@ -691,7 +691,8 @@ def test_space_bought_on_an_order_is_said_to_be_part_of_the_renewal() -> None:
 def test_an_order_for_space_says_how_to_pay_it() -> None:
     by_transfer, by_card = (render(SAMPLES["addon.ordered"][number], "en").text for number in (0, 1))
 
-    assert "quoting the order number: A-4211-20260120-1" in by_transfer
+    assert "bank transfer: IBAN IT60 X054 2811 1010 0000 0123 456" in by_transfer
+    assert "Quote the order number: A-4211-20260120-1" in by_transfer
     assert "Your payment also switches automatic renewal on" in by_card
 
 

@@ -91,7 +91,7 @@ def test_on_day_91_it_is_deleted_and_can_only_be_bought_anew(provider: Provider)
     sentence = f"{mario} was deleted on 2027-06-30. It can only be bought anew (lifecycle-jobs box buy {mario}).\n"
     assert (refused.code, refused.err) == (2, sentence)
     assert (late.code, "it was cancelled" in late.err) == (1, True)
-    assert provider.books().life("mario")[-1] == "2027-06-30 payment.registered 12.08 it was cancelled"
+    assert provider.books().life("mario")[-1] == "2027-06-30 payment.unapplied 12.08 it was cancelled"
 
 
 def test_while_it_renews_itself_it_is_not_renewed_by_hand(embedded: Provider) -> None:
