@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -336,9 +337,15 @@ def test_a_run_while_another_is_under_way_does_nothing(store: Store, settings: S
     assert statuses(store) == ["active", "active"]
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Server() as server:
+        yield server
+
+
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_exit_codes_tell_how_the_day_ended(database: str) -> None:
-    with Server() as server, crash_trial(server, database) as trial:
+def test_exit_codes_tell_how_the_day_ended(server: Server, database: str) -> None:
+    with crash_trial(server, database) as trial:
         assert trial.run() == 1, "the gateway of this provider is out"
         assert trial.run() == 0, "a completed date"
         assert f"{ON} is completed already: nothing to do" in trial.output()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,12 +19,6 @@ SLOW = 0.5
 """Seconds that the bank takes: there is time to do something meanwhile."""
 
 DATABASES = ["sqlite", "postgresql"]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with Server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +57,13 @@ def test_asked_to_stop_it_makes_no_new_call_records_those_in_flight_and_the_same
 
 @pytest.mark.parametrize("database", DATABASES)
 def test_of_two_runs_started_at_the_same_moment_one_does_the_day_and_the_other_leaves(
-    server: Server, undisturbed: Outcome, database: str
+    server: Server, another: Server, undisturbed: Outcome, database: str
 ) -> None:
+    another.warm_up()
     with (
-        Server() as another,
         trial(server, database, settle_with_stripe, stripe_delay=SLOW) as day,
         ThreadPoolExecutor() as pool,
     ):
-        another.warm_up()
         runs = [pool.submit(day.run, server=each) for each in (server, another)]
 
         assert sorted(run.result() for run in runs) == [0, 3], day.output()

@@ -7,8 +7,6 @@ with the journal to the cent: `Trial.outcome` demands that. More of it: tests/so
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.crash.launcher import Point
@@ -42,12 +40,6 @@ POINTS = [
 ]
 
 _undisturbed: dict[str, Outcome] = {}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with Server() as server:
-        yield server
 
 
 def undisturbed(server: Server, database: str) -> Outcome:
