@@ -84,6 +84,7 @@ class Registry:
             "addons": select(tables.addons).order_by(tables.addons.c.addon_id),
             "orders": select(tables.orders).order_by(tables.orders.c.id),
             "charges": select(tables.charges).order_by(tables.charges.c.id),
+            "top_up_charges": select(tables.top_up_charges).order_by(tables.top_up_charges.c.id),
             "customers": select(tables.customers),
             "methods": select(tables.payment_methods),
             "refunds": refunds.due(),
@@ -99,7 +100,7 @@ def providers(draw: st.DrawFn) -> Books:
     for number in range(2):
         customer = f"c{number}"
         books.credit[customer] = draw(st.sampled_from([0, 305, 1208, 9000]))
-        books.tax_ids[customer] = f"0{number}"
+        books.tax_ids[customer] = draw(st.sampled_from([f"0{number}", f"0{number}", "00"]))
         for place in range(draw(st.integers(1, 3))):
             kind = draw(st.sampled_from(KINDS))
             token = draw(st.sampled_from(TOKENS)) if kind in {"card", "paypal"} else None

@@ -1,0 +1,133 @@
+"""What a clerk puts right: money that no order took, charges of which nobody knows, mistakes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+from sqlalchemy import Table, select
+
+from lifecycle_jobs import accounts
+from lifecycle_jobs.db import tables
+from lifecycle_jobs.payments import refunds
+from lifecycle_jobs.payments.gateway import NotAttempted, Refunded, Succeeded
+from lifecycle_jobs.payments.gateways import open_gateway
+from tests.properties.sides import Sides, some
+from tests.properties.spec import correcting, day, ordering, topping_up
+from tests.properties.spec.things import Books, Charge, TopUpCharge
+
+SEEN = "seen"
+"""What a clerk calls a charge that he has found at the bank: the gateway knows it by another name."""
+
+
+class Corrections(Sides):
+    """A life in which mistakes are made, and mended."""
+
+    @precondition(lambda self: self.books.payments or any(charge.unapplied for charge in self.books.charges))
+    @rule(data=some)
+    def give_back(self, data: st.DataObject) -> None:
+        """What could not be applied: money registered by hand, or a charge, by the gateway or otherwise."""
+        with self.store.read() as connection:
+            due = [(row.key, row.kind, row.gateway_reference) for row in connection.execute(refunds.due())]
+        known = [(payment.reference, "registered", None) for payment in self.books.payments][:1]
+        key, kind, reference = self.one(data, [*due * 3, *known], "payment")
+        by_gateway = kind == "charge" and reference != SEEN and data.draw(st.booleans(), "by the gateway")
+
+        def expect(books: Books) -> None:
+            if kind == "registered":
+                ordering.give_back(books, key)
+            else:
+                charge = self.charge_of(books, key)
+                charge.unapplied, charge.refunded = False, True
+
+        def act(_key: str) -> None:
+            if by_gateway:
+                gateway = open_gateway(self.registry.settings)
+                assert isinstance(refunds.give_back(self.store, gateway, self.clerk.origin, key), Refunded)
+            else:
+                refunds.note(self.store, self.clerk.origin, key, reference="back")
+
+        self.both("refunds send" if by_gateway else "refunds done", expect, act)
+
+    @precondition(lambda self: any(charge.unresolved for charge in (*self.books.charges, *self.books.top_up_charges)))
+    @rule(data=some)
+    def resolve_charge(self, data: st.DataObject) -> None:
+        """A clerk has looked at the bank's own pages."""
+        keys = self._keys(tables.charges, "unknown")
+        key = self.one(data, [*keys, *self._keys(tables.top_up_charges, "unknown")], "charge")
+        for_credit = key not in keys
+        booked = (self._top_up_charge_of(self.books, key) if for_credit else self.charge_of(self.books, key)).booked
+
+        def expect(books: Books) -> None:
+            if for_credit:
+                topping_up.settle(books, self._top_up_charge_of(books, key), self.on, booked=booked)
+            elif booked:
+                day.succeed(books, self.charge_of(books, key), self.on)
+            else:
+                self.charge_of(books, key).status = "not_attempted"
+
+        said = Succeeded(SEEN) if booked else NotAttempted("not there")
+        self.both(
+            "charges resolve",
+            expect,
+            lambda _key: accounts.resolve_charge(self.store, self.registry.settings, self.clerk, key, said),
+        )
+
+    @precondition(lambda self: any(not renewal.bought and not renewal.undone for renewal in self.books.renewals))
+    @rule(data=some, again=st.booleans())
+    def undo_renewal(self, data: st.DataObject, *, again: bool) -> None:
+        addresses = [box.address for box in self.books.boxes]
+        address = self.likely(
+            data, addresses, lambda books, each: correcting.undo_renewal(books, self.on, each), "address"
+        )
+        self.both(
+            "box undo-renewal",
+            lambda books: correcting.undo_renewal(books, self.on, address),
+            lambda key: accounts.undo_renewal(self.store, self.catalog, self.clerk, address, request_id=key),
+            again=again,
+        )
+
+    @precondition(lambda self: any(box.status == "deleted" for box in self.books.boxes))
+    @rule(data=some, has_it=st.sampled_from([True, True, True, False]), again=st.booleans())
+    def revive(self, data: st.DataObject, *, has_it: bool, again: bool) -> None:
+        addresses = [box.address for box in self.books.boxes if box.status == "deleted"]
+        address = self.likely(
+            data,
+            addresses,
+            lambda books, each: correcting.revive(books, self.on, each, platform_has_it=True),
+            "address",
+        )
+        self.both(
+            "box revive",
+            lambda books: correcting.revive(books, self.on, address, platform_has_it=has_it),
+            lambda key: accounts.revive_box(
+                self.store,
+                self.catalog,
+                self.clerk,
+                address,
+                undelete_days=self.registry.settings.deletion.undelete_days,
+                platform_has_it=has_it,
+                request_id=key,
+            ),
+            again=again,
+        )
+
+    def charge_of(self, books: Books, key: str) -> Charge:
+        """The model's charge that the program keeps under this key."""
+        with self.store.read() as connection:
+            rows = connection.execute(
+                select(tables.charges.c.idempotency_key, tables.charges.c.box_id).order_by(tables.charges.c.id)
+            ).all()
+            boxes = list(connection.scalars(select(tables.boxes.c.id).order_by(tables.boxes.c.id)))
+        box_id = next(row.box_id for row in rows if row.idempotency_key == key)
+        of_box = [row.idempotency_key for row in rows if row.box_id == box_id]
+        return [each for each in books.charges if each.box == boxes.index(box_id)][of_box.index(key)]
+
+    def _top_up_charge_of(self, books: Books, key: str) -> TopUpCharge:
+        return books.top_up_charges[self._keys(tables.top_up_charges).index(key)]
+
+    def _keys(self, table: Table, status: str | None = None) -> list[str]:
+        chosen: Any = select(table.c.idempotency_key).order_by(table.c.id)
+        with self.store.read() as connection:
+            return list(connection.scalars(chosen if status is None else chosen.where(table.c.status == status)))

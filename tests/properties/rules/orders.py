@@ -1,0 +1,152 @@
+"""Orders and payments."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from lifecycle_jobs import accounts
+from lifecycle_jobs.accounts import Expiring, Payment, Wanted, WantedSpace
+from tests.properties.sides import Sides, some
+from tests.properties.spec import ordering
+
+spaces = st.one_of(
+    st.just(WantedSpace()),
+    st.just(WantedSpace()),
+    st.builds(
+        WantedSpace,
+        st.sampled_from([None, None, "standard", "pro", "premium", "domain", "gold"]),
+        st.sampled_from([None, None, 0, 1, 2]),
+        st.sampled_from([None, None, 0, 1]),
+        st.booleans(),
+    ),
+)
+
+ordered = precondition(lambda self: self.books.orders)
+
+
+class Orders(Sides):
+    """A life in which holders order and pay."""
+
+    @rule(
+        data=some,
+        many=st.sampled_from([False, False, True]),
+        years=st.sampled_from([1, 1, 1, 2, 5, 6]),
+        pay_by=st.sampled_from(["bank_transfer", "card", "paypal", "credit"]),
+        again=st.booleans(),
+    )
+    def order(self, data: st.DataObject, years: int, pay_by: Any, *, many: bool, again: bool) -> None:
+        """A renewal by hand, sometimes with another plan or space."""
+        addresses = [self.address(data)]
+        if many:
+            addresses = list(dict.fromkeys([*addresses, self.address(data)]))
+        space = data.draw(spaces, "space")
+        wanted = Wanted(years, pay_by, space)
+        self.both(
+            "order renew",
+            lambda books: ordering.place(
+                books,
+                self.on,
+                addresses,
+                years,
+                pay_by,
+                plan=space.plan,
+                inbox=space.extra_inbox_gb,
+                archive=space.extra_archive_gb,
+                accept_loss=space.accept_archive_loss,
+            ),
+            lambda key: accounts.place_renewals(
+                self.store, self.catalog, self.clerk, addresses, wanted, request_id=key
+            ),
+            again=again,
+        )
+
+    @rule(data=some, months=st.sampled_from([0, 3, 12]), pay_by=st.sampled_from(["bank_transfer", "credit"]))
+    def order_all_that_expire(self, data: st.DataObject, months: int, pay_by: Any) -> None:
+        customer = self.customer(data)
+        self.both(
+            "order renew --expiring",
+            lambda books: ordering.place_expiring(books, self.on, customer, months, 1, pay_by),
+            lambda key: accounts.place_renewals(
+                self.store, self.catalog, self.clerk, Expiring(customer, months), Wanted(1, pay_by), request_id=key
+            ),
+        )
+
+    @ordered
+    @rule(
+        data=some,
+        too_much=st.sampled_from([0, 0, 0, 0, 1]),
+        paid_by=st.sampled_from([None, None, "bank_transfer", "card", "paypal"]),
+        late=st.sampled_from([0, 0, 0, 3, -1]),
+        auto_renew=st.booleans(),
+        again=st.booleans(),
+    )
+    def pay(
+        self, data: st.DataObject, too_much: int, paid_by: Any, late: int, *, auto_renew: bool, again: bool
+    ) -> None:
+        """A payment of an order: usually of an open one, usually the right amount."""
+        number = self.order_number(data)
+        order = self.books.order_numbered(number)
+        amount = (1208 if order is None else order.gross) + too_much
+        if not amount:
+            return
+        method = data.draw(st.sampled_from([None, None, None, *self.books.methods]), "method")
+        known = [payment.reference for payment in self.books.payments]
+        reference = data.draw(st.sampled_from([*known, *[f"CRO-{self.asked}"] * 9]), "reference")
+        paid_on = self.on - timedelta(days=late)
+        payment = Payment(amount, reference, paid_on, paid_by, method, auto_renew)
+        self.both(
+            "order pay",
+            lambda books: ordering.pay(
+                books,
+                self.on,
+                number,
+                amount,
+                reference,
+                paid_on,
+                paid_by=paid_by,
+                method=method,
+                auto_renew=auto_renew,
+            ),
+            lambda key: accounts.pay_order(self.store, self.catalog, self.clerk, number, payment, request_id=key),
+            again=again,
+        )
+
+    @ordered
+    @rule(data=some, again=st.booleans())
+    def pay_from_credit(self, data: st.DataObject, *, again: bool) -> None:
+        number = self.order_number(data)
+        self.both(
+            "order pay --from-credit",
+            lambda books: ordering.pay_from_credit(books, self.on, number),
+            lambda key: accounts.pay_from_credit(self.store, self.catalog, self.clerk, number, request_id=key),
+            again=again,
+        )
+
+    @ordered
+    @rule(data=some, again=st.booleans())
+    def cancel_order(self, data: st.DataObject, *, again: bool) -> None:
+        number = self.order_number(data)
+        self.both(
+            "order cancel",
+            lambda books: ordering.cancel_order(books, number),
+            lambda key: accounts.cancel_order(self.store, self.clerk, number, request_id=key),
+            again=again,
+        )
+
+    @precondition(lambda self: any(payment.unapplied for payment in self.books.payments))
+    @rule(data=some, fits=st.sampled_from([True, True, True, False]), again=st.booleans())
+    def apply_payment(self, data: st.DataObject, *, fits: bool, again: bool) -> None:
+        reference = self.one(data, [each.reference for each in self.books.payments], "reference")
+        amount = next(each.amount for each in self.books.payments if each.reference == reference)
+        waiting = [order.number or "" for order in self.books.orders if order.gross == amount] if fits else []
+        number = self.one(data, waiting, "order") if waiting else self.order_number(data)
+        self.both(
+            "payments apply",
+            lambda books: ordering.apply_payment(books, self.on, reference, number),
+            lambda key: accounts.apply_payment(self.store, self.catalog, self.clerk, reference, number, request_id=key),
+            again=again,
+        )

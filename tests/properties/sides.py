@@ -1,0 +1,124 @@
+"""The program and the model of SPEC side by side: each step is done in both, and then both look the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from datetime import date
+from typing import TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
+
+from lifecycle_jobs.errors import Refused
+from lifecycle_jobs.operators import Operator
+from tests.auditing import assert_books_are_right
+from tests.properties.comparing import differences, expected, learn_names, seen
+from tests.properties.lives import START
+from tests.properties.provider import Registry, providers
+from tests.properties.spec.things import Books, Box, Refusal
+
+Thing = TypeVar("Thing")
+some = st.data()
+
+
+class Sides(RuleBasedStateMachine):
+    """One life. `registry` is where the program keeps it, `counts` how often each operation was accepted or refused."""
+
+    def __init__(self, registry: Registry, counts: Counter[str]) -> None:
+        super().__init__()
+        self.registry = registry
+        self.store = registry.store
+        self.catalog = registry.settings.catalog()
+        self.counts = counts
+        self.books = Books()
+        self.on = START
+        self.last_run: date | None = None
+        self.asked = 0
+
+    @initialize(books=providers())
+    def move_in(self, books: Books) -> None:
+        self.books = books
+        self.registry.move_in(books)
+
+    @invariant()
+    def agree(self) -> None:
+        """The program's books are the model's, and in order."""
+        rows = self.registry.rows()
+        was, ought = seen(rows), expected(self.books)
+        was["unapplied"], ought["unapplied"] = len(was["unapplied"]), len(ought["unapplied"])
+        assert differences(was, ought) == {}
+        learn_names(self.books, rows)
+        assert differences(seen(rows), expected(self.books)) == {}
+        if self.books.boxes:
+            assert_books_are_right(self.store, self.registry.settings)
+
+    @property
+    def clerk(self) -> Operator:
+        return Operator("anna", None, self.on)
+
+    def both(
+        self,
+        name: str,
+        expect: Callable[[Books], object],
+        act: Callable[[str], object],
+        *,
+        again: bool = False,
+    ) -> None:
+        """Do it here and there: accepted by both or refused by both; asked again, the same answer and no more."""
+        self.asked += 1
+        key = f"request {self.asked}"
+        books = deepcopy(self.books)
+        why = told = None
+        try:
+            expect(books)
+        except Refusal as refusal:
+            why = str(refusal)
+        try:
+            answer = act(key)
+        except Refused as refused:
+            told = str(refused)
+        assert (why is None) is (told is None), f"{name}: the model says {why}, the program {told}"
+        self.counts[f"{name}: {'accepted' if why is None else 'refused'}"] += 1
+        if why is not None:
+            return
+        self.books = books
+        if again:
+            assert act(key) == answer
+
+    def likely(
+        self, data: st.DataObject, things: Sequence[Thing], expect: Callable[[Books, Thing], object], label: str
+    ) -> Thing:
+        """Usually one with which the model would do it, if there is one."""
+        return self.one(data, [*things, *[each for each in things if self._would(expect, each)] * 9], label)
+
+    def _would(self, expect: Callable[[Books, Thing], object], thing: Thing) -> bool:
+        try:
+            expect(deepcopy(self.books), thing)
+        except Refusal:
+            return False
+        return True
+
+    @staticmethod
+    def one(data: st.DataObject, things: Sequence[Thing], label: str) -> Thing:
+        return data.draw(st.sampled_from(things), label)
+
+    def address(self, data: st.DataObject, fits: Callable[[Box], bool] = lambda box: not box.auto_renew) -> str:
+        """Usually of a living box, and more often of one that fits than of another."""
+        living = [box.address for box in self.books.boxes if box.status != "deleted"]
+        fitting = [box.address for box in self.books.boxes if box.status != "deleted" and fits(box)]
+        return self.one(data, [*living, *fitting * 3, "nobody@pec.example.it"], "address")
+
+    def customer(self, data: st.DataObject) -> str:
+        return self.one(data, [*sorted(self.books.credit) * 5, "nobody"], "customer")
+
+    def method_name(self, data: st.DataObject) -> str:
+        """A new one, or one that is taken."""
+        taken = list(self.books.methods)[:1]
+        return self.one(data, [f"m{self.asked}"] * 5 + taken, "name")
+
+    def order_number(self, data: st.DataObject) -> str:
+        known = [order.number or "" for order in self.books.orders]
+        waiting = [order.number or "" for order in self.books.orders if order.status == "awaiting_payment"]
+        return self.one(data, [*known[-3:], *waiting * 4, "R-0-nothing"], "order")
