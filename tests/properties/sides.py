@@ -93,6 +93,10 @@ class Sides(RuleBasedStateMachine):
         """Usually one with which the model would do it, if there is one."""
         return self.one(data, [*things, *[each for each in things if self._would(expect, each)] * 9], label)
 
+    def likely_address(self, data: st.DataObject, expect: Callable[[Books, str], object]) -> str:
+        addresses = list(dict.fromkeys(box.address for box in self.books.boxes))
+        return self.likely(data, [*addresses, "nobody@pec.example.it"], expect, "address")
+
     def _would(self, expect: Callable[[Books, Thing], object], thing: Thing) -> bool:
         try:
             expect(deepcopy(self.books), thing)

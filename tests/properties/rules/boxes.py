@@ -34,7 +34,7 @@ class Boxes(Sides):
     @precondition(lambda self: any(box.cancelled_on for box in self.books.boxes))
     @rule(data=some, again=st.booleans())
     def withdraw(self, data: st.DataObject, *, again: bool) -> None:
-        address = self.address(data, lambda box: box.cancelled_on is not None)
+        address = self.likely_address(data, lambda books, each: keeping.withdraw(books, self.on, each))
         self.both(
             "box withdraw",
             lambda books: keeping.withdraw(books, self.on, address),
@@ -58,7 +58,7 @@ class Boxes(Sides):
     @precondition(lambda self: any(box.on_hold(self.on) for box in self.books.boxes))
     @rule(data=some, again=st.booleans())
     def release(self, data: st.DataObject, *, again: bool) -> None:
-        address = self.address(data, lambda box: box.on_hold(self.on))
+        address = self.likely_address(data, lambda books, each: keeping.release(books, self.on, each))
         self.both(
             "box release",
             lambda books: keeping.release(books, self.on, address),
@@ -79,7 +79,7 @@ class Boxes(Sides):
     @precondition(lambda self: any(box.status == "suspended" for box in self.books.boxes))
     @rule(data=some, again=st.booleans())
     def lift(self, data: st.DataObject, *, again: bool) -> None:
-        address = self.address(data, lambda box: box.status == "suspended")
+        address = self.likely_address(data, lambda books, each: keeping.lift(books, self.on, each))
         self.both(
             "box lift",
             lambda books: keeping.lift(books, self.on, address),

@@ -77,10 +77,7 @@ class Corrections(Sides):
     @precondition(lambda self: any(not renewal.bought and not renewal.undone for renewal in self.books.renewals))
     @rule(data=some, again=st.booleans())
     def undo_renewal(self, data: st.DataObject, *, again: bool) -> None:
-        addresses = [box.address for box in self.books.boxes]
-        address = self.likely(
-            data, addresses, lambda books, each: correcting.undo_renewal(books, self.on, each), "address"
-        )
+        address = self.likely_address(data, lambda books, each: correcting.undo_renewal(books, self.on, each))
         self.both(
             "box undo-renewal",
             lambda books: correcting.undo_renewal(books, self.on, address),
@@ -91,12 +88,8 @@ class Corrections(Sides):
     @precondition(lambda self: any(box.status == "deleted" for box in self.books.boxes))
     @rule(data=some, has_it=st.sampled_from([True, True, True, False]), again=st.booleans())
     def revive(self, data: st.DataObject, *, has_it: bool, again: bool) -> None:
-        addresses = [box.address for box in self.books.boxes if box.status == "deleted"]
-        address = self.likely(
-            data,
-            addresses,
-            lambda books, each: correcting.revive(books, self.on, each, platform_has_it=True),
-            "address",
+        address = self.likely_address(
+            data, lambda books, each: correcting.revive(books, self.on, each, platform_has_it=True)
         )
         self.both(
             "box revive",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import precondition, rule
 
 from tests import daily
 from tests.properties.sides import Sides, some
@@ -28,6 +28,14 @@ class Days(Sides):
         self.on = data.draw(st.sampled_from([self.on + timedelta(days=ahead), *matters]), "day")
         if runs:
             self.run()
+
+    @precondition(lambda self: any(box.unpaid for box in self.books.boxes))
+    @rule()
+    def until_a_box_is_deleted(self) -> None:
+        """Few lives would come so far otherwise."""
+        days = [day.deletion_day(box) for box in self.books.boxes if box.unpaid and not box.on_hold(self.on)]
+        self.on = max(self.on, min(days, default=self.on))
+        self.run()
 
     @rule()
     def run(self) -> None:

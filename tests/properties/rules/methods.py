@@ -24,7 +24,7 @@ class Methods(Sides):
         again=st.booleans(),
     )
     def switch_on(self, data: st.DataObject, method: str | None, years: int | None, *, again: bool) -> None:
-        address = self.address(data)
+        address = self.likely_address(data, lambda books, each: keeping.switch_on(books, each, method, years))
         self.both(
             "autorenew on",
             lambda books: keeping.switch_on(books, address, method, years),

@@ -118,7 +118,8 @@ class Orders(Sides):
     @ordered
     @rule(data=some, again=st.booleans())
     def pay_from_credit(self, data: st.DataObject, *, again: bool) -> None:
-        number = self.order_number(data)
+        numbers = [order.number or "" for order in self.books.orders]
+        number = self.likely(data, numbers, lambda books, each: ordering.pay_from_credit(books, self.on, each), "order")
         self.both(
             "order pay --from-credit",
             lambda books: ordering.pay_from_credit(books, self.on, number),
@@ -129,7 +130,8 @@ class Orders(Sides):
     @ordered
     @rule(data=some, again=st.booleans())
     def cancel_order(self, data: st.DataObject, *, again: bool) -> None:
-        number = self.order_number(data)
+        numbers = [order.number or "" for order in self.books.orders]
+        number = self.likely(data, numbers, ordering.cancel_order, "order")
         self.both(
             "order cancel",
             lambda books: ordering.cancel_order(books, number),
@@ -138,12 +140,17 @@ class Orders(Sides):
         )
 
     @precondition(lambda self: any(payment.unapplied for payment in self.books.payments))
-    @rule(data=some, fits=st.sampled_from([True, True, True, False]), again=st.booleans())
-    def apply_payment(self, data: st.DataObject, *, fits: bool, again: bool) -> None:
-        reference = self.one(data, [each.reference for each in self.books.payments], "reference")
-        amount = next(each.amount for each in self.books.payments if each.reference == reference)
-        waiting = [order.number or "" for order in self.books.orders if order.gross == amount] if fits else []
-        number = self.one(data, waiting, "order") if waiting else self.order_number(data)
+    @rule(data=some, again=st.booleans())
+    def apply_payment(self, data: st.DataObject, *, again: bool) -> None:
+        unapplied = [each for each in self.books.payments if each.unapplied]
+        known = [order for order in self.books.orders if order.number]
+        pairs = [(payment.reference, order.number or "") for payment in unapplied for order in known]
+        reference, number = self.likely(
+            data,
+            [("CRO-nothing", "R-0-nothing"), *pairs],
+            lambda books, pair: ordering.apply_payment(books, self.on, *pair),
+            "payment and order",
+        )
         self.both(
             "payments apply",
             lambda books: ordering.apply_payment(books, self.on, reference, number),

@@ -48,9 +48,13 @@ class Space(Sides):
     @rule(data=some, amount=st.sampled_from([305, 1208, 5000, 100_000, 0, 100_001]), again=st.booleans())
     def top_up_by_card(self, data: st.DataObject, amount: int, *, again: bool) -> None:
         """Asked again, it is not charged again: what the bank has booked is found, and is credit."""
-        customer = self.customer(data)
-        stored = [each.name for each in self.books.methods.values() if each.kind in {"card", "paypal"}]
-        method = self.one(data, [None, *stored], "method")
+        stored = [(each.customer, each.name) for each in self.books.methods.values()]
+        customer, method = self.likely(
+            data,
+            [("nobody", None), *[(customer, None) for customer in self.books.credit], *stored],
+            lambda books, each: topping_up.by_card(books, self.on, each[0], amount, each[1], asked_again=again),
+            "customer and method",
+        )
 
         def act(key: str) -> object:
             for _ in range(1 + again):
@@ -79,7 +83,7 @@ class Space(Sides):
         again=st.booleans(),
     )
     def buy_addon(self, data: st.DataObject, kind: Any, quantity: int, *, again: bool) -> None:
-        address = self.address(data, lambda box: box.status == "active" and box.domain is None)
+        address = self.likely_address(data, lambda books, each: buying.buy_addon(books, self.on, each, kind, quantity))
         self.both(
             "addon buy",
             lambda books: buying.buy_addon(books, self.on, address, kind, quantity),
@@ -96,7 +100,9 @@ class Space(Sides):
         again=st.booleans(),
     )
     def order_addon(self, data: st.DataObject, kind: Any, pay_by: Any, *, again: bool) -> None:
-        address = self.address(data, lambda box: box.status == "active" and box.domain is None)
+        address = self.likely_address(
+            data, lambda books, each: buying.order_addon(books, self.on, each, kind, 1, pay_by)
+        )
         self.both(
             "addon order",
             lambda books: buying.order_addon(books, self.on, address, kind, 1, pay_by),
