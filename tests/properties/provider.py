@@ -17,6 +17,8 @@ from tests import factories
 from tests.properties.lives import START, TOKENS
 from tests.properties.spec.things import PLANS, Addon, Books, Box, Method
 
+OFTEN = ("pm_card_visa", "pm_card_visa", *["sandbox_lost_answer_paid", "sandbox_lost_answer_never_seen"] * 2)
+"""Much comes only after what was paid; and what nobody knows is soon over, at the next run."""
 DOMAIN = "d.example.it"
 KINDS = ("card", "card", "paypal", "credit", "agreement")
 Picture = dict[str, Any]
@@ -99,11 +101,11 @@ def providers(draw: st.DrawFn) -> Books:
     books = Books()
     for number in range(2):
         customer = f"c{number}"
-        books.credit[customer] = draw(st.sampled_from([0, 305, 1208, 9000]))
+        books.credit[customer] = draw(st.sampled_from([0, 305, 9000, 30_000]))
         books.tax_ids[customer] = draw(st.sampled_from([f"0{number}", f"0{number}", "00"]))
         for place in range(draw(st.integers(1, 3))):
             kind = draw(st.sampled_from(KINDS))
-            token = draw(st.sampled_from(TOKENS)) if kind in {"card", "paypal"} else None
+            token = draw(st.sampled_from([*TOKENS, *OFTEN])) if kind in {"card", "paypal"} else None
             books.methods[f"{customer}-m{place}"] = Method(f"{customer}-m{place}", customer, kind, token)
         for place in range(draw(st.integers(1, 3))):
             box = books.add_box(_box(draw, books, customer, f"{customer}-b{place}@pec.example.it"))

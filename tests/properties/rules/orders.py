@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from lifecycle_jobs import accounts
 from lifecycle_jobs.accounts import Expiring, Payment, Wanted, WantedSpace
 from tests.properties.sides import Sides, some
 from tests.properties.spec import ordering
+from tests.properties.spec.things import Books
 
 spaces = st.one_of(
     st.just(WantedSpace()),
@@ -24,6 +26,12 @@ spaces = st.one_of(
         st.booleans(),
     ),
 )
+
+
+def could_pay(books: Books) -> bool:
+    """Money is there that no order has taken, and an order of its amount waits."""
+    return bool({each.amount for each in books.payments if each.unapplied} & {each.gross for each in books.open_orders})
+
 
 ordered = precondition(lambda self: self.books.orders)
 
@@ -40,24 +48,28 @@ class Orders(Sides):
     )
     def order(self, data: st.DataObject, years: int, pay_by: Any, *, many: bool, again: bool) -> None:
         """A renewal by hand, sometimes with another plan or space."""
-        addresses = [self.address(data)]
-        if many:
-            addresses = list(dict.fromkeys([*addresses, self.address(data)]))
         space = data.draw(spaces, "space")
         wanted = Wanted(years, pay_by, space)
-        self.both(
-            "order renew",
-            lambda books: ordering.place(
+
+        def place(books: Books, chosen: Sequence[str]) -> None:
+            ordering.place(
                 books,
                 self.on,
-                addresses,
+                chosen,
                 years,
                 pay_by,
                 plan=space.plan,
                 inbox=space.extra_inbox_gb,
                 archive=space.extra_archive_gb,
                 accept_loss=space.accept_archive_loss,
-            ),
+            )
+
+        times = 2 if many else 1
+        drawn = [self.likely_address(data, lambda books, each: place(books, [each])) for _ in range(times)]
+        addresses = list(dict.fromkeys(drawn))
+        self.both(
+            "order renew",
+            lambda books: place(books, addresses),
             lambda key: accounts.place_renewals(
                 self.store, self.catalog, self.clerk, addresses, wanted, request_id=key
             ),
@@ -115,7 +127,7 @@ class Orders(Sides):
             again=again,
         )
 
-    @ordered
+    @precondition(lambda self: self.books.open_orders)
     @rule(data=some, again=st.booleans())
     def pay_from_credit(self, data: st.DataObject, *, again: bool) -> None:
         numbers = [order.number or "" for order in self.books.orders]
@@ -127,7 +139,7 @@ class Orders(Sides):
             again=again,
         )
 
-    @ordered
+    @precondition(lambda self: self.books.open_orders)
     @rule(data=some, again=st.booleans())
     def cancel_order(self, data: st.DataObject, *, again: bool) -> None:
         numbers = [order.number or "" for order in self.books.orders]
@@ -139,7 +151,7 @@ class Orders(Sides):
             again=again,
         )
 
-    @precondition(lambda self: any(payment.unapplied for payment in self.books.payments))
+    @precondition(lambda self: could_pay(self.books))
     @rule(data=some, again=st.booleans())
     def apply_payment(self, data: st.DataObject, *, again: bool) -> None:
         unapplied = [each for each in self.books.payments if each.unapplied]

@@ -61,7 +61,11 @@ def _part_from_its_money(books: Books, order: Order) -> None:
 
 
 def revive(books: Books, on: date, address: str, *, platform_has_it: bool) -> None:
-    """A box that was deleted is back within seven days: suspended as of today, with the add-ons that ended with it."""
+    """A box that was deleted is back within seven days: suspended as of today, with the add-ons that ended with it.
+
+    Not one that waited for credit with a term over before the box's (SPEC is silent): nothing tells it from one that
+    ended long ago, and it would be charged for again.
+    """
     of_address = [box for box in books.boxes if box.address == address]
     if not of_address or any(box.status != "deleted" for box in of_address):
         raise Refusal("not there, or not deleted")
@@ -70,5 +74,5 @@ def revive(books: Books, on: date, address: str, *, platform_has_it: bool) -> No
         raise Refusal("too long ago, or the platform has it not")
     box.status, box.suspended_on, box.suspended_reason, box.deleted_on = "suspended", on, "unpaid", None
     for addon in books.addons:
-        if addon.box == box.id and addon.ended_with_its_box:
+        if addon.box == box.id and addon.ended_with_its_box and addon.expires_on >= box.expires_on:
             addon.status, addon.ended_with_its_box = "active", False

@@ -90,9 +90,12 @@ def cancel(books: Books, on: date, address: str) -> None:
 
 
 def withdraw(books: Books, on: date, address: str) -> None:
-    """Up to E."""
+    """Up to E, and later on a domain: renewing by hand, which voids the notice of another box, is not for that one.
+
+    A domain that is let go takes its boxes along.
+    """
     box = books.living(address)
-    if box.cancelled_on is None or box.expires_on < on:
+    if box.cancelled_on is None or box.let_go or (box.expires_on < on and box.domain is None):
         raise Refusal("not cancelled, or past E")
     box.cancelled_on, box.let_go = None, False
 

@@ -241,9 +241,9 @@ def _unapplied(books: Books, reference: str) -> Payment:
 
 
 def cancel_order(books: Books, number: str) -> None:
-    """Cancel an order that waits, unless it is being charged."""
+    """Cancel an order that waits, unless it is being charged: a top-up that waits always is."""
     order = books.order_numbered(number)
-    if order is None or order.status != "awaiting_payment":
+    if order is None or order.kind == "topup" or order.status != "awaiting_payment":
         raise Refusal("not open")
     if any(charge.order == order.id and charge.unresolved for charge in books.charges):
         raise Refusal("is being charged")

@@ -254,6 +254,11 @@ class Books:
         """The order of that number."""
         return next((order for order in self.orders if order.number == number), None)
 
+    @property
+    def open_orders(self) -> list[Order]:
+        """Those that wait for their payment."""
+        return [order for order in self.orders if order.status == "awaiting_payment"]
+
     def open_order(self, box: Box) -> Order | None:
         """The renewal order of the box's term that waits for its payment: there is one at most."""
         for order in self.orders:
