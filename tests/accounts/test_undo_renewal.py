@@ -122,6 +122,7 @@ def test_until_it_is_refunded_nobody_touches_the_box_and_then_it_is_not_charged_
     assert status(office.store, charged_box) == "active"
 
     refunds.give_back(office.store, office.gateway, clerk(E + timedelta(days=1)).operation(), key)
+    assert_books_are_right(office.store, office.settings)
     office.day(E + timedelta(days=2))
 
     assert (status(office.store, charged_box), charged(office.store)) == ("suspended", [(7, "succeeded")])
