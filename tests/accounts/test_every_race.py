@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.accounts.racing import OPERATIONS, SITUATIONS, First, Operation, Situation, possible, race
+from tests.accounts.operations import OPERATIONS, Operation
+from tests.accounts.racing import First, possible, race
+from tests.accounts.situations import SITUATIONS, Situation
 from tests.auditing import assert_books_are_right
 from tests.jobs.running import Office
 

@@ -53,7 +53,9 @@ def test_on_hold_it_is_neither_charged_nor_suspended_until_the_day_after(office:
     assert status(office.store, box) == "suspended"
 
 
-def test_released_after_the_run_it_waits_for_the_next_and_the_books_are_right(office: Office, box: int) -> None:
+def test_released_after_the_run_it_waits_for_the_next_and_the_books_are_right(office: Office) -> None:
+    with office.store.write() as connection:
+        box = renewing_box(connection, auto_renew=False)
     hold(office)
     after = E + timedelta(days=1)
     office.day(after)

@@ -20,23 +20,25 @@ from tests.properties.machine import Accounts
 from tests.properties.provider import Registry
 
 OFTEN = {
-    "until_a_day_that_matters": 2,
+    "until_a_day_that_matters": 3,
     "until_a_box_is_deleted": 2,
-    "apply_payment": 6,
-    "buy": 3,
-    "buy_addon": 2,
+    "apply_payment": 5,
+    "buy": 2,
     "cancel_order": 2,
-    "give_back": 4,
-    "lift": 3,
-    "order": 2,
+    "lift": 2,
+    "order": 3,
+    "order_all_that_expire": 2,
     "order_addon": 2,
-    "pay": 2,
-    "pay_from_credit": 3,
-    "release": 4,
+    "pay_from_credit": 4,
+    "refund_charge": 9,
+    "release": 5,
+    "release_domain": 2,
+    "renew_domain": 2,
+    "renew_itself": 3,
     "resolve_charge": 8,
-    "revive": 2,
-    "undo_renewal": 3,
-    "withdraw": 2,
+    "revive": 4,
+    "top_up": 2,
+    "undo_renewal": 2,
 }
 """The rules of time, and those that can seldom be applied."""
 AT_ONCE = 9

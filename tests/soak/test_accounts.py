@@ -14,7 +14,9 @@ from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.mail import delivery
 from lifecycle_jobs.payments.sandbox import SandboxGateway
 from tests import servers
-from tests.accounts.racing import OPERATIONS, SITUATIONS, First, Situation, possible, race
+from tests.accounts.operations import OPERATIONS
+from tests.accounts.racing import First, possible, race
+from tests.accounts.situations import SITUATIONS, Situation
 from tests.auditing import assert_books_are_right
 from tests.jobs.running import Office, settings_for
 from tests.properties import machine

@@ -26,6 +26,9 @@ class Boxes(Sides):
     @rule(data=some, again=st.booleans())
     def cancel(self, data: st.DataObject, *, again: bool) -> None:
         address = self.likely_address(data, lambda books, each: keeping.cancel(books, self.on, each))
+        self._cancel(address, again=again)
+
+    def _cancel(self, address: str, *, again: bool) -> None:
         self.both(
             "box cancel",
             lambda books: keeping.cancel(books, self.on, address),
@@ -33,9 +36,13 @@ class Boxes(Sides):
             again=again,
         )
 
-    @precondition(lambda self: any(box.status != "deleted" and box.cancelled_on for box in self.books.boxes))
+    @precondition(lambda self: any(box.status != "deleted" and not box.let_go for box in self.books.boxes))
     @rule(data=some, again=st.booleans())
     def withdraw(self, data: st.DataObject, *, again: bool) -> None:
+        """If nobody has cancelled, somebody does, and thinks better of it."""
+        living = [box for box in self.books.boxes if box.status != "deleted" and not box.let_go]
+        if not any(box.cancelled_on and box.expires_on >= self.on for box in living):
+            self._cancel(self.one(data, living, "box").address, again=False)
         address = self.likely_address(data, lambda books, each: keeping.withdraw(books, self.on, each))
         self.both(
             "box withdraw",

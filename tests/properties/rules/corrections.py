@@ -16,7 +16,7 @@ from lifecycle_jobs.payments.gateway import NotAttempted, Refunded, Succeeded
 from lifecycle_jobs.payments.gateways import open_gateway
 from tests.properties.sides import Sides, some
 from tests.properties.spec import correcting, day, ordering, topping_up
-from tests.properties.spec.things import Books, Charge, TopUpCharge
+from tests.properties.spec.things import Books, Charge, Refusal, TopUpCharge
 
 SOON = timedelta(days=10)
 SEEN = "seen"
@@ -26,24 +26,35 @@ SEEN = "seen"
 class Corrections(Sides):
     """A life in which mistakes are made, and mended."""
 
-    @precondition(lambda self: self.books.payments or any(charge.unapplied for charge in self.books.charges))
+    @precondition(lambda self: self.books.payments)
     @rule(data=some)
     def give_back(self, data: st.DataObject) -> None:
-        """What could not be applied: money registered by hand, or a charge, by the gateway or otherwise."""
-        with self.store.read() as connection:
-            due = [(row.key, row.kind, row.gateway_reference) for row in connection.execute(refunds.due())]
-        known = [(payment.reference, "registered", None) for payment in self.books.payments][:1]
-        key, kind, reference = self.one(data, [*due * 6, *known], "payment")
-        by_gateway = (
-            kind == "charge" and reference != SEEN and data.draw(st.sampled_from([True, True, False]), "by the gateway")
+        """Money registered by hand that could not be applied, or that was."""
+        unapplied = [payment.reference for payment in self.books.payments if payment.unapplied]
+        reference = self.one(data, [*unapplied * 3, self.books.payments[0].reference], "payment")
+        self.both(
+            "refunds done",
+            lambda books: ordering.give_back(books, reference),
+            lambda _key: refunds.note(self.store, self.clerk.origin, reference, reference="back"),
         )
 
+    @precondition(lambda self: any(charge.status == "succeeded" for charge in self.books.charges))
+    @rule(data=some, by_gateway=st.sampled_from([True, True, True, False]))
+    def refund_charge(self, data: st.DataObject, *, by_gateway: bool) -> None:
+        """A charge that could not be applied, or whose renewal is undone now: by the gateway, or otherwise."""
+        if not any(charge.unapplied for charge in self.books.charges):
+            charged = [self.books.boxes[each.box] for each in self.books.charges if each.status == "succeeded"]
+            self._undo_renewal(self.one(data, charged, "box").address, again=False)
+        with self.store.read() as connection:
+            due = {row.key: row.gateway_reference for row in connection.execute(refunds.due()) if row.kind == "charge"}
+        key = self.one(data, [*list(due) * 6, *self._keys(tables.charges, "succeeded")], "charge")
+        by_gateway = by_gateway and due.get(key) != SEEN
+
         def expect(books: Books) -> None:
-            if kind == "registered":
-                ordering.give_back(books, key)
-            else:
-                charge = self.charge_of(books, key)
-                charge.unapplied, charge.refunded = False, True
+            charge = self.charge_of(books, key)
+            if not charge.unapplied:
+                raise Refusal("not to be refunded")
+            charge.unapplied, charge.refunded = False, True
 
         def act(_key: str) -> None:
             if by_gateway:
@@ -82,6 +93,9 @@ class Corrections(Sides):
     @rule(data=some, again=st.booleans())
     def undo_renewal(self, data: st.DataObject, *, again: bool) -> None:
         address = self.likely_address(data, lambda books, each: correcting.undo_renewal(books, self.on, each))
+        self._undo_renewal(address, again=again)
+
+    def _undo_renewal(self, address: str, *, again: bool) -> None:
         self.both(
             "box undo-renewal",
             lambda books: correcting.undo_renewal(books, self.on, address),

@@ -7,7 +7,6 @@ from datetime import timedelta
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from tests import daily
 from tests.properties.sides import Sides, some
 from tests.properties.spec import day
 
@@ -19,7 +18,7 @@ class Days(Sides):
     def days_pass(self, ahead: int, *, runs: bool) -> None:
         self.on += timedelta(days=ahead)
         if runs:
-            self._run()
+            self.run_day()
 
     @precondition(lambda self: any(box.status != "deleted" for box in self.books.boxes))
     @rule(data=some)
@@ -33,7 +32,7 @@ class Days(Sides):
         ]
         nearest = sorted({on for on in days if self.on < on < self.on + timedelta(days=800)})[:8]
         self.on = self.one(data, nearest or [self.on + timedelta(days=1)], "day")
-        self._run()
+        self.run_day()
 
     @precondition(lambda self: any(box.unpaid and not box.on_hold(self.on) for box in self.books.boxes))
     @rule(later=st.sampled_from([0, 0, 3]))
@@ -41,13 +40,4 @@ class Days(Sides):
         """Few lives would come so far otherwise."""
         unpaid = [box for box in self.books.boxes if box.unpaid and not box.on_hold(self.on)]
         self.on = max(self.on, min(day.deletion_day(box) for box in unpaid)) + timedelta(days=later)
-        self._run()
-
-    def _run(self) -> None:
-        """The day is run: if it was before, everything is looked for once more."""
-        again = self.last_run == self.on
-        report = daily.run(self.store, self.registry.settings, self.on, again=again)
-        assert report.run_pass is not None
-        self.last_run = self.on
-        day.live(self.books, self.on)
-        self.counts["a day"] += 1
+        self.run_day()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import strategies as st
@@ -10,8 +11,10 @@ from hypothesis.stateful import precondition, rule
 from lifecycle_jobs import accounts
 from lifecycle_jobs.accounts import NewMethod
 from tests.properties.lives import TOKENS
+from tests.properties.provider import LOST
 from tests.properties.sides import Sides, some
 from tests.properties.spec import keeping
+from tests.properties.spec.things import Box
 
 
 class Methods(Sides):
@@ -25,6 +28,9 @@ class Methods(Sides):
     )
     def switch_on(self, data: st.DataObject, method: str | None, years: int | None, *, again: bool) -> None:
         address = self.likely_address(data, lambda books, each: keeping.switch_on(books, each, method, years))
+        self._switch_on(address, method, years, again=again)
+
+    def _switch_on(self, address: str, method: str | None, years: int | None, *, again: bool) -> None:
         self.both(
             "autorenew on",
             lambda books: keeping.switch_on(books, address, method, years),
@@ -86,3 +92,22 @@ class Methods(Sides):
             lambda books: keeping.remove(books, name),
             lambda key: accounts.remove_method(self.store, self.clerk, name, request_id=key),
         )
+
+    @precondition(lambda self: any(self._could_renew_itself(box) for box in self.books.boxes))
+    @rule(data=some, token=st.sampled_from(["pm_card_visa", "pm_card_visa", *LOST]))
+    def renew_itself(self, data: st.DataObject, token: str) -> None:
+        """A holder stores a card and lets his box renew itself, and the day comes on which it is charged."""
+        box = self.one(data, [each for each in self.books.boxes if self._could_renew_itself(each)], "box")
+        address, name, new = box.address, f"m{self.asked}", NewMethod("card", token, payment_method_id=f"m{self.asked}")
+        if all((each.customer, each.token) != (box.customer, token) for each in self.books.methods.values()):
+            self.both(
+                "method register",
+                lambda books: keeping.register(books, box.customer, "card", token, name),
+                lambda key: accounts.register_method(self.store, self.clerk, box.customer, new, request_id=key),
+            )
+            self._switch_on(address, name, None, again=False)
+        self.on = max(self.on, box.expires_on - timedelta(days=7))
+        self.run_day()
+
+    def _could_renew_itself(self, box: Box) -> bool:
+        return box.status == "active" and box.domain is None and self.on <= box.expires_on

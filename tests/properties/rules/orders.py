@@ -27,12 +27,6 @@ spaces = st.one_of(
     ),
 )
 
-
-def could_pay(books: Books) -> bool:
-    """Money is there that no order has taken, and an order of its amount waits."""
-    return bool({each.amount for each in books.payments if each.unapplied} & {each.gross for each in books.open_orders})
-
-
 ordered = precondition(lambda self: self.books.orders)
 
 
@@ -102,7 +96,13 @@ class Orders(Sides):
         """A payment of an order: usually of an open one, usually the right amount."""
         number = self.order_number(data)
         order = self.books.order_numbered(number)
-        amount = (1208 if order is None else order.gross) + too_much
+        wait = [each.gross for each in self.books.open_orders]
+        amount = (
+            self.one(data, wait, "amount")
+            if wait and order not in self.books.open_orders
+            else (1208 if order is None else order.gross)
+        )
+        amount += too_much
         if not amount:
             return
         method = data.draw(st.sampled_from([None, None, None, *self.books.methods]), "method")
@@ -128,10 +128,13 @@ class Orders(Sides):
         )
 
     @precondition(lambda self: self.books.open_orders)
-    @rule(data=some, again=st.booleans())
-    def pay_from_credit(self, data: st.DataObject, *, again: bool) -> None:
-        numbers = [order.number or "" for order in self.books.orders]
-        number = self.likely(data, numbers, lambda books, each: ordering.pay_from_credit(books, self.on, each), "order")
+    @rule(data=some, enough=st.sampled_from([True, True, False]), again=st.booleans())
+    def pay_from_credit(self, data: st.DataObject, *, enough: bool, again: bool) -> None:
+        """Often just after the holder has paid in as much."""
+        order = self.one(data, self.books.open_orders, "order")
+        if enough and self.books.credit[order.customer] < order.gross:
+            self.pay_in(order.customer, order.gross, f"for {order.number}-{self.asked}", self.on)
+        number = order.number or ""
         self.both(
             "order pay --from-credit",
             lambda books: ordering.pay_from_credit(books, self.on, number),
@@ -151,12 +154,15 @@ class Orders(Sides):
             again=again,
         )
 
-    @precondition(lambda self: could_pay(self.books))
+    @precondition(lambda self: self.books.open_orders)
     @rule(data=some, again=st.booleans())
     def apply_payment(self, data: st.DataObject, *, again: bool) -> None:
+        """Money that no order has taken: if there is none for an order that waits, it comes under a wrong number."""
+        waiting = {each.gross: each.number or "" for each in self.books.open_orders if each.gross}
+        if waiting and not any(each.unapplied and each.amount in waiting for each in self.books.payments):
+            self._pay_for_nothing(next(iter(waiting)))
         unapplied = [each for each in self.books.payments if each.unapplied]
-        known = [order for order in self.books.orders if order.number]
-        pairs = [(payment.reference, order.number or "") for payment in unapplied for order in known]
+        pairs = [(payment.reference, order.number or "") for payment in unapplied for order in self.books.orders]
         reference, number = self.likely(
             data,
             [("CRO-nothing", "R-0-nothing"), *pairs],
@@ -168,4 +174,15 @@ class Orders(Sides):
             lambda books: ordering.apply_payment(books, self.on, reference, number),
             lambda key: accounts.apply_payment(self.store, self.catalog, self.clerk, reference, number, request_id=key),
             again=again,
+        )
+
+    def _pay_for_nothing(self, amount: int) -> None:
+        reference = f"CRO-{self.asked}"
+        payment = Payment(amount, reference, self.on)
+        self.both(
+            "order pay",
+            lambda books: ordering.pay(books, self.on, "R-0-nothing", amount, reference, self.on),
+            lambda key: accounts.pay_order(
+                self.store, self.catalog, self.clerk, "R-0-nothing", payment, request_id=key
+            ),
         )

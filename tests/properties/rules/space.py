@@ -29,21 +29,7 @@ class Space(Sides):
         customer = self.customer(data)
         known = [payment.reference for payment in self.books.payments]
         reference = self.one(data, [*known, *[f"CRO-{self.asked}"] * 9], "reference")
-        paid_on = self.on - timedelta(days=late)
-        self.both(
-            "credit register",
-            lambda books: topping_up.register(books, self.on, customer, amount, reference, paid_on),
-            lambda key: accounts.register_top_up(
-                self.store,
-                self.clerk,
-                customer,
-                amount_cents=amount,
-                reference=reference,
-                paid_on=paid_on,
-                request_id=key,
-            ),
-            again=again,
-        )
+        self.pay_in(customer, amount, reference, self.on - timedelta(days=late), again=again)
 
     @rule(data=some, amount=st.sampled_from([305, 1208, 5000, 100_000, 0, 100_001]), again=st.booleans())
     def top_up_by_card(self, data: st.DataObject, amount: int, *, again: bool) -> None:
@@ -124,7 +110,7 @@ class Space(Sides):
             again=again,
         )
 
-    @precondition(lambda self: any(box.domain for box in self.books.boxes))
+    @precondition(lambda self: any(box.domain and box.status != "deleted" for box in self.books.boxes))
     @rule(domain=st.sampled_from([DOMAIN, DOMAIN, "e.example.it"]), ahead=st.sampled_from([-1, 30, 365, 400, 700]))
     def renew_domain(self, domain: str, ahead: int) -> None:
         until = self.on + timedelta(days=ahead)
@@ -134,7 +120,7 @@ class Space(Sides):
             lambda key: accounts.renew_domain(self.store, self.clerk, domain, until, request_id=key),
         )
 
-    @precondition(lambda self: any(box.domain for box in self.books.boxes))
+    @precondition(lambda self: any(box.domain and box.status != "deleted" for box in self.books.boxes))
     @rule(again=st.booleans())
     def release_domain(self, *, again: bool) -> None:
         self.both(
