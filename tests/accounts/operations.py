@@ -29,6 +29,8 @@ class Operation:
     name: str
     perform: Callable[[Office, Operator], object]
     prepare: Callable[[Office, Situation], None] = lambda _office, _situation: None
+    next_run: bool = False
+    """A box that it changes between the job's look and its charge may be left for the next run."""
 
 
 def accepted(office: Office, operation: Operation, on: date) -> str:
@@ -212,6 +214,7 @@ OPERATIONS = (
             NewMethod("card", "pm_card_visa_chargeDeclined", payment_method_id="pm-c"),
             request_id="operation",
         ),
+        next_run=True,  # SPEC §3, auto_renew: a replaced method is due on the next run
     ),
     Operation(
         "method remove",

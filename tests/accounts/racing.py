@@ -68,14 +68,24 @@ def possible(office: Office, operation: Operation, situation: Situation) -> dict
     ways: dict[str, tuple[Callable[[], None], ...]] = {"operation first": (operate, work), "job first": (work, operate)}
     if situation.job in {"reconcile_charges", "auto_renew"}:
         ways |= {"while the bank is asked": (asking, operate), "before the bank is asked": (begun, operate)}
-    outcomes = {}
-    for name, steps in ways.items():
+    ways |= _left_for_the_next_run(operation, situation, operate)
+
+    def come_out(steps: Sequence[Callable[[], None]]) -> Outcome:
         _arrange(office, operation, situation)
         told.clear()
         for step in steps:
             step()
-        outcomes[name] = (told[0], _stands(office))
-    return outcomes
+        return told[0], _stands(office)
+
+    return {name: come_out(steps) for name, steps in ways.items()}
+
+
+def _left_for_the_next_run(
+    operation: Operation, situation: Situation, operate: Callable[[], None]
+) -> dict[str, tuple[Callable[[], None], ...]]:
+    if situation.job == "auto_renew" and operation.next_run:
+        return {"left for the next run": (operate,)}
+    return {}
 
 
 def race(office: Office, operation: Operation, situation: Situation, first: First) -> Outcome:

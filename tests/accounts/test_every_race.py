@@ -20,6 +20,17 @@ CHOSEN = [
 ]
 
 
+def test_an_add_on_is_left_alone_if_its_boxs_renewal_is_undone_while_the_job_waits_for_the_box(
+    postgresql_office: Office,
+) -> None:
+    """There is money to be refunded then, of which the job has not heard when it begins to wait."""
+    undoing = next(each for each in OPERATIONS if each.name == "box undo-renewal")
+    situation = next(each for each in SITUATIONS if each.job == "renew_addons")
+    outcomes = possible(postgresql_office, undoing, situation)
+
+    assert race(postgresql_office, undoing, situation, "operation") == outcomes["operation first"]
+
+
 @pytest.mark.parametrize(("operation", "situation", "first"), CHOSEN)
 def test_an_operation_and_a_job_that_overlap_end_as_if_they_had_not(
     postgresql_office: Office, operation: Operation, situation: Situation, first: First
