@@ -182,11 +182,11 @@ def overdue(scope: Scope) -> Select[Any]:
 
 def _settled_since(on: date) -> ColumnElement[bool]:
     """A person did away with the reason after that run, or on its date: the next run suspends the box."""
-    settling, registered = events.alias(), events.alias()
+    settling, received = events.alias(), events.alias()
     of_box = exists().where(
-        registered.c.box_id == boxes.c.id,
-        registered.c.kind == "payment.registered",
-        registered.c.detail["reference"].as_string() == settling.c.detail["reference"].as_string(),
+        received.c.box_id == boxes.c.id,
+        received.c.kind.in_(("payment.registered", "payment.applied")),
+        received.c.detail["reference"].as_string() == settling.c.detail["reference"].as_string(),
     )
     return exists().where(
         settling.c.occurred_on >= on,

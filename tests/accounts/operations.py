@@ -96,7 +96,7 @@ def _space_ordered(office: Office, situation: Situation) -> None:
             ADDRESS,
             Extra("extra_inbox", 1),
             "bank_transfer",
-            request_id="order before",
+            request_id="space before",
         )
     if not look(office.store, tables.orders):
         _ordered(office, situation)
