@@ -25,7 +25,7 @@ OFTEN = {
     "apply_payment": 5,
     "buy": 2,
     "buy_addon": 4,
-    "cancel_order": 2,
+    "cancel_order": 4,
     "lift": 2,
     "order": 3,
     "order_all_that_expire": 3,
