@@ -25,4 +25,5 @@ def breaches(store: Store, settings: Settings) -> dict[str, list[Breach]]:
 
 
 def assert_books_are_right(store: Store, settings: Settings) -> None:
-    assert breaches(store, settings) == {}
+    found = breaches(store, settings)
+    assert found == {}, found

@@ -118,7 +118,8 @@ def _bring_back(connection: Connection, box: Row[Any], on: date) -> None:
     )
     if connection.execute(back).rowcount != 1:
         raise LifecycleError(f"{box.address} was overtaken by another change; nothing was changed here.")
-    # Those that had ended with the box: an add-on that was dropped earlier ended before the box's E.
+    # Those that had ended with the box: an add-on that was dropped earlier ended before the box's E. One that waited
+    # for credit with a term that was over before E looks the same: on that doubt it is not charged for again.
     ended_with_it = or_(
         addons.c.expires_on == box.expires_on,
         and_(addons.c.paid_from == "credit", addons.c.expires_on > box.expires_on),

@@ -66,8 +66,15 @@ def settle(
         raise LifecycleError(f"Order {order.order_number} cannot be applied to its box; nothing was changed.")
     record_change(connection, origin, catalog, order, had=had, plan=box.plan)
     if order.manual_cancelled_on is not None:
-        connection.execute(
-            update(boxes)
-            .where(boxes.c.id == order.box_id, boxes.c.cancelled_on == order.manual_cancelled_on)
-            .values(cancelled_on=None)
-        )
+        _void_notice(connection, order)
+
+
+def _void_notice(connection: Connection, order: Row[Any]) -> None:
+    voided = connection.execute(
+        update(boxes)
+        .where(boxes.c.id == order.box_id, boxes.c.cancelled_on == order.manual_cancelled_on)
+        .values(cancelled_on=None)
+    )
+    if voided.rowcount == 0:
+        # Withdrawn by the holder, or given anew: undoing the renewal must not bring it back.
+        connection.execute(update(manual_orders).where(manual_orders.c.order_id == order.id).values(cancelled_on=None))

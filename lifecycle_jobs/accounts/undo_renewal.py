@@ -261,7 +261,13 @@ def _take_back(connection: Connection, origin: Origin, order: Row[Any]) -> tuple
     on = origin.occurred_on
     _cancel(connection, order)
     charge = connection.execute(
-        select(charges).where(charges.c.order_id == order.id, charges.c.status == "succeeded", ~charges.c.unapplied)
+        select(charges).where(
+            charges.c.order_id == order.id,
+            charges.c.status == "succeeded",
+            ~charges.c.unapplied,
+            # One that came when the order was paid already was never what paid it.
+            charges.c.refunded_on.is_(None),
+        )
     ).one_or_none()
     if charge is not None and charge.method_kind != "credit":
         connection.execute(update(charges).where(charges.c.id == charge.id).values(unapplied=True))

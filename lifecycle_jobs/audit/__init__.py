@@ -13,7 +13,7 @@
   the first day of a box that was bought), moved by what is recorded to move it (`EXPIRY_MOVED`), each time from where
   the one before had put it; add-ons paid with the renewal end with their box.
 - `none_overdue`: after the latest completed run no box is active past E, but for the reasons for which `suspend`
-  leaves it.
+  leaves it; one whose reason a person has done away with since waits for the next run.
 - `told_once`: what holders are told of was told, in one message per customer, kind and pass of a run or operation, and
   to nobody else.
 

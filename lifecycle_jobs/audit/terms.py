@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Subquery, and_, case, exists, false, func, or_, select
@@ -175,6 +176,28 @@ def overdue(scope: Scope) -> Select[Any]:
         ~unapplied_payment(),
         ~and_(in_grace, latest_charge_not_attempted()),
         ~_parked(),
+        ~_settled_since(on),
+    )
+
+
+def _settled_since(on: date) -> ColumnElement[bool]:
+    """A person did away with the reason after that run, or on its date: the next run suspends the box."""
+    settling, received = events.alias(), events.alias()
+    of_box = exists().where(
+        received.c.box_id == boxes.c.id,
+        received.c.kind.in_(("payment.registered", "payment.applied")),
+        received.c.detail["reference"].as_string() == settling.c.detail["reference"].as_string(),
+    )
+    return exists().where(
+        settling.c.occurred_on >= on,
+        or_(
+            and_(
+                settling.c.kind.in_(("hold.released", "charge.resolved", "payment.refunded")),
+                settling.c.box_id == boxes.c.id,
+            ),
+            # Applied to an order of another box, it is no longer this one's.
+            and_(settling.c.kind == "payment.applied", of_box),
+        ),
     )
 
 

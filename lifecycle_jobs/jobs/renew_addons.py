@@ -195,7 +195,10 @@ def _nothing_to_do(task: Task, addon: Any) -> bool:
 
 
 def _settle(connection: Connection, task: Task, chosen: Any) -> None:
-    # Box before balance, as when a box is charged to credit: the other way round two of them could wait for each other.
+    # The box by itself first: whoever held it may have left money to be refunded, which a look that waited for the box
+    # would not see. Box before balance, as when a box is charged to credit: the other way round two of them could wait
+    # for each other.
+    connection.execute(select(boxes.c.id).where(boxes.c.id == chosen.box_id).with_for_update(key_share=True))
     this = _turn(task).where(addons.c.addon_id == chosen.addon_id)
     addon = connection.execute(this.with_for_update(of=(boxes, addons), key_share=True)).one_or_none()
     if addon is None:

@@ -82,7 +82,9 @@ def compose(store: Store, source: Source, *, chunk_size: int, in_halves: InHalve
 def compose_within(connection: Connection, operation: str, occurred_on: date) -> None:
     """Queue the messages of an operation in the very transaction that wrote its events: both are there, or neither."""
     source = of_operation(operation, occurred_on)
-    for kind in MESSAGE_KINDS:
+    # An operation writes events of two or three kinds: to ask for each of them all would be most of its work.
+    written = set(connection.scalars(select(events.c.kind).distinct().where(source.events)))
+    for kind in (kind for kind in MESSAGE_KINDS if kind in written):
         last: str | None = None
         while chunk := _next_customers(connection, source, kind, last, _AT_A_TIME):
             _queue(connection, source, kind, chunk)

@@ -53,6 +53,21 @@ def test_on_hold_it_is_neither_charged_nor_suspended_until_the_day_after(office:
     assert status(office.store, box) == "suspended"
 
 
+def test_released_after_the_run_it_waits_for_the_next_and_the_books_are_right(office: Office) -> None:
+    with office.store.write() as connection:
+        box = renewing_box(connection, auto_renew=False)
+    hold(office)
+    after = E + timedelta(days=1)
+    office.day(after)
+
+    release(office, on=after)
+    assert status(office.store, box) == "active"
+    assert_books_are_right(office.store, office.settings)
+
+    office.day(after + timedelta(days=1))
+    assert status(office.store, box) == "suspended"
+
+
 def test_the_history_knows_the_reason_and_the_holder_is_not_told(office: Office, box: int) -> None:
     hold(office, until=date(2027, 9, 30))
 

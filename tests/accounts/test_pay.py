@@ -552,6 +552,42 @@ def test_a_payment_under_a_wrong_number_is_applied_to_the_order_that_was_meant(
         apply(office, "R-1")
 
 
+def test_a_box_whose_unapplied_payment_went_to_another_waits_for_the_next_run_and_the_books_are_right(
+    office: Office,
+) -> None:
+    with office.store.write() as connection:
+        kept = renewing_box(connection, "a", auto_renew=False)
+        renewing_box(connection, "b", auto_renew=False)
+    after = E + timedelta(days=1)
+    numbers = [
+        place_renewals(
+            office.store,
+            factories.CATALOG,
+            Operator("anna", None, after),
+            [f"{name}@pec.example.it"],
+            Wanted(years, "bank_transfer"),
+            request_id=name,
+        ).orders[0]
+        for name, years in (("a", 1), ("b", 2))
+    ]
+    pay(office, numbers[0].order_number, amount=numbers[1].gross_cents, on=after)
+    office.day(after)
+
+    apply_payment(
+        office.store,
+        factories.CATALOG,
+        Operator("anna", None, after),
+        "CRO-1",
+        numbers[1].order_number,
+        request_id="apply",
+    )
+    assert status(office.store, kept) == "active"
+    assert_books_are_right(office.store, office.settings)
+
+    office.day(after + timedelta(days=1))
+    assert status(office.store, kept) == "suspended"
+
+
 @pytest.mark.parametrize("wanted", [True, False])
 def test_what_was_said_of_auto_renew_with_the_payment_counts_when_it_is_applied(
     office: Office, *, wanted: bool

@@ -20,6 +20,7 @@ from lifecycle_jobs.accounts import (
     place_renewals,
     renew_domain,
     undo_renewal,
+    withdraw_cancellation,
 )
 from lifecycle_jobs.db import tables
 from lifecycle_jobs.payments import refunds
@@ -121,6 +122,7 @@ def test_until_it_is_refunded_nobody_touches_the_box_and_then_it_is_not_charged_
     assert status(office.store, charged_box) == "active"
 
     refunds.give_back(office.store, office.gateway, clerk(E + timedelta(days=1)).operation(), key)
+    assert_books_are_right(office.store, office.settings)
     office.day(E + timedelta(days=2))
 
     assert (status(office.store, charged_box), charged(office.store)) == ("suspended", [(7, "succeeded")])
@@ -142,6 +144,25 @@ def test_a_payment_by_hand_is_unapplied_and_can_pay_the_term_anew(office: Office
 
     assert again.order_number == f"{number}-2"
     assert expires_on(office.store, box) == NEXT_E
+    assert_books_are_right(office.store, office.settings)
+
+
+def test_a_charge_that_was_given_back_before_is_not_given_back_again(office: Office) -> None:
+    """Paid by hand while the charge was in flight: what paid the renewal is the payment by hand."""
+    with office.store.write() as connection:
+        renewing_box(connection, token="sandbox_lost_answer_paid")
+    office.job("auto_renew", FIRST_SLOT)
+    (order,) = look(office.store, tables.orders)
+    payment = Payment(order["gross_cents"], "CRO-1", FIRST_SLOT)
+    pay_order(office.store, factories.CATALOG, clerk(ON), order["order_number"], payment, request_id="pay")
+    office.job("reconcile_charges", ON)
+    (charge,) = look(office.store, tables.charges)
+    refunds.give_back(office.store, office.gateway, clerk(ON).operation(), charge["idempotency_key"])
+
+    assert undo(office).to_refund == "CRO-1"
+
+    with office.store.read() as connection:
+        assert [row.key for row in connection.execute(refunds.due())] == ["CRO-1"]
     assert_books_are_right(office.store, office.settings)
 
 
@@ -215,6 +236,21 @@ def test_a_notice_that_the_renewal_had_voided_is_there_again(office: Office) -> 
     undo(office)
 
     assert box_row(office.store, box)["cancelled_on"] == date(2027, 3, 1)
+
+
+def test_a_notice_that_the_holder_had_withdrawn_himself_is_not(office: Office) -> None:
+    with office.store.write() as connection:
+        factories.customer(connection)
+        box = factories.box(connection, ADDRESS, cancelled_on=date(2027, 3, 1))
+    wanted = Wanted(1, "bank_transfer")
+    order = place_renewals(office.store, factories.CATALOG, clerk(ON), [ADDRESS], wanted, request_id="order").orders[0]
+    withdraw_cancellation(office.store, clerk(ON), ADDRESS, request_id="withdraw")
+    payment = Payment(order.gross_cents, "CRO-1", ON)
+    pay_order(office.store, factories.CATALOG, clerk(ON), order.order_number, payment, request_id="pay")
+
+    undo(office)
+
+    assert box_row(office.store, box)["cancelled_on"] is None
 
 
 def test_the_one_before_can_be_undone_next_and_then_there_is_none_left(office: Office) -> None:

@@ -74,6 +74,7 @@ def seen(rows: Rows) -> Picture:
             (place[row.box_id], (row.term_expires_on, row.slot, row.amount_cents, row.status, row.attempted_on))
             for row in rows["charges"]
         ),
+        "top_up_charges": [(row.amount_cents, row.status, row.attempted_on) for row in rows["top_up_charges"]],
         "unapplied": sorted(
             (
                 (row.kind, row.key if row.kind == "registered" else row.order_number, row.amount_cents)
@@ -119,6 +120,9 @@ def expected(books: Books) -> Picture:
             (charge.box, (charge.term, charge.slot, charge.amount, charge.status, charge.attempted_on))
             for charge in books.charges
         ),
+        "top_up_charges": [
+            (books.orders[each.order].gross, each.status, each.attempted_on) for each in books.top_up_charges
+        ],
         "unapplied": sorted(registered + charged, key=str),
     }
 

@@ -1,4 +1,4 @@
-"""Credit, extra space and domains: operations 5, 6 and 7."""
+"""Extra space and domains: operations 6 and 7."""
 
 from __future__ import annotations
 
@@ -12,32 +12,14 @@ from tests.properties.spec.things import (
     Box,
     Line,
     Order,
-    Payment,
     Refusal,
+    Renewal,
     begun_years,
     gross,
     months_after,
 )
 
 FREE_MONTHS = 3
-
-
-def top_up(books: Books, on: date, customer: str, amount: int, reference: str, paid_on: date) -> None:
-    """Money that arrived becomes credit, once under its reference."""
-    if customer not in books.credit:
-        raise Refusal("no such customer")
-    known = next((payment for payment in books.payments if payment.reference == reference), None)
-    if known is not None:
-        order = None if known.order is None else books.orders[known.order]
-        if order is None or (order.kind, order.customer, known.amount) != ("topup", customer, amount):
-            raise Refusal("the reference of another payment")
-        return
-    if amount <= 0 or paid_on > on:
-        raise Refusal("nothing, or in the future")
-    order = Order("topup", customer, None, None, None, (), on, amount, amount, "paid", paid_on)
-    books.add_order(order)
-    books.payments.append(Payment(reference, "?", order.id, amount, "bank_transfer", unapplied=False))
-    books.credit[customer] += amount
 
 
 def buy_addon(books: Books, on: date, address: str, kind: str, quantity: int) -> None:
@@ -138,6 +120,8 @@ def renew_domain(books: Books, on: date, domain: str, until: date) -> None:
     if not going:
         raise Refusal("nothing to move")
     for box in going:
+        carried = tuple(addon.id for addon in books.addons_of(box, paid_from="renewal", given_up=False))
+        books.renewals.append(Renewal(box.id, box.expires_on, until, None, carried))
         box.expires_on, box.cancelled_on, box.let_go = until, None, False
         if box.unpaid:
             box.status, box.suspended_on, box.suspended_reason = "active", None, None

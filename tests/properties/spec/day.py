@@ -1,9 +1,11 @@
-"""The day: reconcile_charges → auto_renew → renew_addons → suspend → delete (SPEC §3), and the bank (§7)."""
+"""The day: reconcile_charges → auto_renew → renew_addons → suspend → delete (SPEC §3)."""
 
 from __future__ import annotations
 
 from datetime import date, timedelta
 
+from tests.properties.spec import topping_up
+from tests.properties.spec.bank import bank
 from tests.properties.spec.keeping import suspend_if_unpaid
 from tests.properties.spec.renewing import order_of_term, renew, takes_payment
 from tests.properties.spec.things import (
@@ -22,10 +24,6 @@ from tests.properties.spec.things import (
     gross,
 )
 
-SOFT = {"pm_card_visa_chargeDeclined", "pm_card_visa_chargeDeclinedInsufficientFunds"}
-HARD = {"pm_card_chargeDeclinedExpiredCard", "pm_card_visa_chargeDeclinedStolenCard"}
-PAID_FROM = "sandbox_paid_from:"
-
 
 def live(books: Books, on: date) -> None:
     """One run of a business date."""
@@ -43,6 +41,7 @@ def reconcile_charges(books: Books, on: date) -> None:
             succeed(books, charge, on)
         elif charge.unresolved and charge.attempted_on < on:
             charge.status = "not_attempted"
+    topping_up.reconcile(books, on)
 
 
 def succeed(books: Books, charge: Charge, on: date) -> None:
@@ -123,22 +122,6 @@ def _collect(books: Books, box: Box, on: date) -> None:
         charge.status, charge.booked = "unknown", answer == "lost, booked"
 
 
-def bank(token: str, slot_on: date) -> str:
-    """What the sandbox answers by token."""
-    if token in SOFT:
-        return "soft"
-    if token in HARD:
-        return "hard"
-    if token.startswith(PAID_FROM):
-        return "succeeded" if slot_on >= date.fromisoformat(token.removeprefix(PAID_FROM)) else "soft"
-    return {
-        "pm_card_visa": "succeeded",
-        "sandbox_lost_answer_paid": "lost, booked",
-        "sandbox_lost_answer_never_seen": "lost",
-        "sandbox_unavailable": "refused",
-    }[token]
-
-
 def renew_addons(books: Books, on: date) -> None:
     """By A and id. What the holder gave up ends after A, whoever pays for it."""
     for addon in sorted(books.addons, key=lambda addon: (addon.expires_on, addon.name)):
@@ -166,6 +149,9 @@ def _renew_from_credit(books: Books, box: Box, addon: Addon, on: date, *, past: 
         order.status, order.paid_on = "paid", on
         books.add_order(order)
         addon.expires_on = box.expires_on
+        renewal = books.last_renewal(box)
+        if renewal is not None:
+            renewal.followed_by.append(order.id)
     elif past and not enough:
         addon.status = "disabled"
 
@@ -190,7 +176,7 @@ def delete(books: Books, on: date) -> None:
         if box.unpaid and deletion_day(box) <= on and not box.on_hold(on) and not books.left_alone(box):
             box.status, box.deleted_on = "deleted", on
             for addon in books.addons_of(box):
-                addon.status = "terminated"
+                addon.status, addon.ended_with_its_box = "terminated", True
             for order in books.orders:
                 if order.box == box.id and order.status == "awaiting_payment":
                     order.status = "cancelled"

@@ -15,6 +15,8 @@ from tests.properties.spec.things import (
     Order,
     Payment,
     Refusal,
+    Renewal,
+    begun_years,
     gross,
     years_after,
 )
@@ -88,9 +90,12 @@ def cancel(books: Books, on: date, address: str) -> None:
 
 
 def withdraw(books: Books, on: date, address: str) -> None:
-    """Up to E."""
+    """Up to E, and later on a domain: renewing by hand, which voids the notice of another box, is not for that one.
+
+    A domain that is let go takes its boxes along.
+    """
     box = books.living(address)
-    if box.cancelled_on is None or box.expires_on < on:
+    if box.cancelled_on is None or box.let_go or (box.expires_on < on and box.domain is None):
         raise Refusal("not cancelled, or past E")
     box.cancelled_on, box.let_go = None, False
 
@@ -149,39 +154,63 @@ def buy(
     customer: str,
     address: str,
     plan: str,
-    years: int,
-    paid_by: str,
+    years: int | None,
+    paid_by: str | None,
     *,
+    domain: str | None = None,
     amount: int | None = None,
     reference: str | None = None,
     method: str | None = None,
     auto_renew: bool = True,
 ) -> None:
-    """A box, from today: one that was deleted only for its holder, or one with the same tax id."""
-    if customer not in books.credit or plan not in PLANS or not PLANS[plan].for_itself:
+    """A box, from today: one that was deleted only for its holder, or one with the same tax id.
+
+    One on a domain ends with that, and costs nothing of its own.
+    """
+    if customer not in books.credit or plan not in PLANS or PLANS[plan].for_itself is not (domain is None):
         raise Refusal("no such customer, or not sold like that")
-    if any(box.address == address and box.status != "deleted" for box in books.boxes) or not 1 <= years <= 5:
-        raise Refusal("taken, or too long")
+    if any(box.address == address and box.status != "deleted" for box in books.boxes):
+        raise Refusal("taken")
+    until, years = _first_term(books, on - DAY, domain, years, PLANS[plan].longest)
     former = [box.customer for box in books.boxes if box.address == address][-1:]
     if former and former[0] != customer and books.tax_ids[former[0]] != books.tax_ids[customer]:
         raise Refusal("reserved for its former holder")
     chosen = _first_method(books, customer, method, paid_by)
     box = books.add_box(Box(address, customer, plan, on - DAY, years=years, method=chosen))
-    box.auto_renew = auto_renew and chosen is not None
+    box.auto_renew, box.domain = auto_renew and domain is None and chosen is not None, domain
     net = PLANS[plan].price * years
     first = (Line(plan, None, 1, PLANS[plan].price),)
     order = Order("renewal", customer, box.id, box.expires_on, years, first, on, net, gross(net), pay_by=paid_by)
     books.add_order(order)
-    _pay_first(books, order, chosen, amount, reference)
+    if order.gross:
+        _pay_first(books, order, chosen, amount, reference)
     order.status = "on_account" if paid_by == "agreement" else "paid"
     order.paid_on = None if paid_by == "agreement" else on
-    box.expires_on = years_after(box.expires_on, years)
+    books.renewals.append(Renewal(box.id, box.expires_on, until, order.id, bought=True))
+    box.expires_on = until
 
 
-def _first_method(books: Books, customer: str, wanted: str | None, paid_by: str) -> str | None:
+def _first_term(books: Books, eve: date, domain: str | None, years: int | None, longest: int) -> tuple[date, int]:
+    """The first E, and for how many years it is paid; a box on a domain gets the date on which its boxes agree."""
+    if domain is None:
+        if years is None or not 1 <= years <= longest:
+            raise Refusal("too long")
+        return years_after(eve, years), years
+    days = {
+        box.expires_on
+        for box in books.boxes
+        if box.domain == domain and box.status != "deleted" and box.cancelled_on is None
+    }
+    until = days.pop() if len(days) == 1 else eve
+    if years is not None or until <= eve or begun_years(eve, until) > longest:
+        raise Refusal("over, or nobody knows until when")
+    return until, begun_years(eve, until)
+
+
+def _first_method(books: Books, customer: str, wanted: str | None, paid_by: str | None) -> str | None:
     stored = {name: each.kind for name, each in books.methods.items() if each.customer == customer}
     if wanted is not None:
-        if wanted not in stored or paid_by not in {"bank_transfer", stored[wanted]}:
+        if wanted not in stored or paid_by not in {None, "bank_transfer", stored[wanted]}:
             raise Refusal("no such method")
         return wanted
     of_kind = [name for name, kind in stored.items() if kind == paid_by != "credit"]
@@ -201,7 +230,7 @@ def _pay_first(books: Books, order: Order, method: str | None, amount: int | Non
         raise Refusal("another amount")
     known = next((payment for payment in books.payments if payment.reference == reference), None)
     if known is None:
-        known = Payment(reference, "?", None, amount, order.pay_by or "", unapplied=True)
+        known = Payment(reference, "?", None, amount, order.pay_by or "", order.placed_on, unapplied=True)
         books.payments.append(known)
     if not known.unapplied or known.amount != amount:
         raise Refusal("the reference of another payment")

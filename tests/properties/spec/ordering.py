@@ -168,18 +168,20 @@ def pay(
     order = books.order_numbered(number)
     said = order.pay_by if order is not None and order.pay_by in {"card", "paypal"} else "bank_transfer"
     known_order = None if order is None else order.id
-    payment = Payment(reference, number, known_order, amount, paid_by or said, unapplied=True, auto_renew=auto_renew)
+    payment = Payment(
+        reference, number, known_order, amount, paid_by or said, paid_on, unapplied=True, auto_renew=auto_renew
+    )
     books.payments.append(payment)
     if order is not None and _can_be_paid(books, order, on) and order.gross == amount:
-        _take(books, on, payment, order, paid_on, method=method)
+        _take(books, on, payment, order, method=method)
 
 
-def _take(books: Books, on: date, payment: Payment, order: Order, paid_on: date, *, method: str | None) -> None:
+def _take(books: Books, on: date, payment: Payment, order: Order, *, method: str | None) -> None:
     payment.unapplied, payment.order, payment.order_number = False, order.id, order.number or ""
     if order.kind == "addon":
-        settle_space(books, order, paid_on)
+        settle_space(books, order, payment.paid_on)
     else:
-        settle_by_hand(books, order, on, paid_on)
+        settle_by_hand(books, order, on, payment.paid_on)
     if payment.paid_by in {"card", "paypal"} and payment.auto_renew:
         _renew_itself(books, order, payment.paid_by, method)
 
@@ -218,7 +220,7 @@ def apply_payment(books: Books, on: date, reference: str, number: str) -> None:
     order = books.order_numbered(number)
     if order is None or not _can_be_paid(books, order, on) or order.gross != payment.amount:
         raise Refusal("cannot take it")
-    _take(books, on, payment, order, on, method=None)
+    _take(books, on, payment, order, method=None)
 
 
 def _can_be_paid(books: Books, order: Order, on: date) -> bool:
@@ -227,7 +229,8 @@ def _can_be_paid(books: Books, order: Order, on: date) -> bool:
 
 def give_back(books: Books, reference: str) -> None:
     """Money that no order took is given back, once."""
-    _unapplied(books, reference).unapplied = False
+    payment = _unapplied(books, reference)
+    payment.unapplied, payment.refunded = False, True
 
 
 def _unapplied(books: Books, reference: str) -> Payment:
@@ -238,9 +241,9 @@ def _unapplied(books: Books, reference: str) -> Payment:
 
 
 def cancel_order(books: Books, number: str) -> None:
-    """Cancel an order that waits, unless it is being charged."""
+    """Cancel an order that waits, unless it is being charged: a top-up that waits always is."""
     order = books.order_numbered(number)
-    if order is None or order.status != "awaiting_payment":
+    if order is None or order.kind == "topup" or order.status != "awaiting_payment":
         raise Refusal("not open")
     if any(charge.order == order.id and charge.unresolved for charge in books.charges):
         raise Refusal("is being charged")

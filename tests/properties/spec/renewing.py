@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
-from tests.properties.spec.things import PLANS, Addon, Books, Box, Line, Order, gross, years_after
+from tests.properties.spec.things import PLANS, Addon, Books, Box, Line, Order, Renewal, gross, years_after
+
+EXTRAS = ("extra_inbox", "extra_archive")
 
 
 def lines_of(plan: str, agreed: int | None, extras: tuple[Line, ...]) -> tuple[Line, ...]:
@@ -51,7 +53,10 @@ def renew(books: Books, order: Order, on: date, *, status: str = "paid", paid_on
     box = books.boxes[order.box if order.box is not None else -1]
     order.status = status
     order.paid_on = (paid_on or on) if status == "paid" else None
-    box.expires_on = years_after(box.expires_on, order.years or 0)
+    until = years_after(box.expires_on, order.years or 0)
+    carried = tuple(line.addon for line in order.lines if line.addon is not None)
+    books.renewals.append(Renewal(box.id, box.expires_on, until, order.id, carried))
+    box.expires_on = until
     if box.unpaid and box.expires_on >= on:
         box.status, box.suspended_on, box.suspended_reason = "active", None, None
     for line in order.lines:
@@ -65,6 +70,7 @@ def settle_by_hand(books: Books, order: Order, on: date, paid_on: date) -> None:
     A notice given before the order is void with its payment; one given since stands (SPEC is silent).
     """
     box = books.boxes[order.box if order.box is not None else -1]
+    had = (box.plan, *(books.space(box, kind, given_up=True) for kind in EXTRAS))
     if order.plan is not None:
         box.plan, box.price = order.plan, None
     for dropped in order.dropped:
@@ -72,8 +78,10 @@ def settle_by_hand(books: Books, order: Order, on: date, paid_on: date) -> None:
             books.addons[dropped].status = "terminated"
     order.lines = (order.lines[0], *(_brought_about(books, box, line) for line in order.lines[1:]))
     renew(books, order, on, paid_on=paid_on)
+    renewal = books.renewals[-1]
+    renewal.changed = had != (box.plan, *(books.space(box, kind, given_up=True) for kind in EXTRAS))
     if order.notice is not None and box.cancelled_on == order.notice:
-        box.cancelled_on = None
+        box.cancelled_on, renewal.voided = None, order.notice
 
 
 def _brought_about(books: Books, box: Box, line: Line) -> Line:

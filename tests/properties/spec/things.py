@@ -98,6 +98,7 @@ class Addon:
     expires_on: date
     status: str = "active"
     cancelled_on: date | None = None
+    ended_with_its_box: bool = False
     id: int = -1
 
 
@@ -151,11 +152,47 @@ class Charge:
     hard: bool = False
     booked: bool = False
     unapplied: bool = False
+    refunded: bool = False
 
     @property
     def unresolved(self) -> bool:
         """Nobody knows what became of it."""
         return self.status in {"pending", "unknown"}
+
+
+@dataclass
+class TopUpCharge:
+    """The one attempt to collect a top-up; the bank may have booked it without our knowing (`booked`)."""
+
+    order: int
+    attempted_on: date
+    status: str = "unknown"
+    booked: bool = False
+
+    @property
+    def unresolved(self) -> bool:
+        """Nobody knows what became of it."""
+        return self.status == "unknown"
+
+
+@dataclass
+class Renewal:
+    """What moved a box's E: an order that was paid, its purchase, or its domain (no order).
+
+    `carried`: the add-ons that went along. `changed`: it brought another plan or space. `voided`: the holder's notice
+    that it made void. `followed_by`: the orders of add-ons that credit has renewed since, because of it.
+    """
+
+    box: int
+    before: date
+    after: date
+    order: int | None
+    carried: tuple[int, ...] = ()
+    bought: bool = False
+    changed: bool = False
+    voided: date | None = None
+    undone: bool = False
+    followed_by: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -167,8 +204,10 @@ class Payment:
     order: int | None
     amount: int
     paid_by: str
+    paid_on: date
     unapplied: bool
     auto_renew: bool = True
+    refunded: bool = False
 
 
 @dataclass
@@ -183,6 +222,8 @@ class Books:
     orders: list[Order] = field(default_factory=list)
     charges: list[Charge] = field(default_factory=list)
     payments: list[Payment] = field(default_factory=list)
+    top_up_charges: list[TopUpCharge] = field(default_factory=list)
+    renewals: list[Renewal] = field(default_factory=list)
 
     def add_box(self, box: Box) -> Box:
         """A new box."""
@@ -213,6 +254,11 @@ class Books:
         """The order of that number."""
         return next((order for order in self.orders if order.number == number), None)
 
+    @property
+    def open_orders(self) -> list[Order]:
+        """Those that wait for their payment."""
+        return [order for order in self.orders if order.status == "awaiting_payment"]
+
     def open_order(self, box: Box) -> Order | None:
         """The renewal order of the box's term that waits for its payment: there is one at most."""
         for order in self.orders:
@@ -224,6 +270,11 @@ class Books:
             ):
                 return order
         return None
+
+    def last_renewal(self, box: Box) -> Renewal | None:
+        """What moved the box's E last, and is not undone."""
+        moved = [renewal for renewal in self.renewals if renewal.box == box.id and not renewal.undone]
+        return moved[-1] if moved else None
 
     def addons_of(self, box: Box, *, paid_from: str | None = None, given_up: bool = True) -> list[Addon]:
         """The box's active add-ons, by name; without those that were given up, if they are not wanted."""
@@ -259,11 +310,10 @@ class Books:
         """The charges of the term the box is in, in order."""
         return (charge for charge in self.charges if (charge.box, charge.term) == (box.id, box.expires_on))
 
-    def space(self, box: Box, kind: str, *, paid_from: str | None = None) -> int:
-        """GB of extra space that go on."""
-        return sum(
-            addon.quantity for addon in self.addons_of(box, paid_from=paid_from, given_up=False) if addon.kind == kind
-        )
+    def space(self, box: Box, kind: str, *, paid_from: str | None = None, given_up: bool = False) -> int:
+        """GB of extra space that go on; with what was given up and is not over yet, if that is wanted."""
+        of_box = self.addons_of(box, paid_from=paid_from, given_up=given_up)
+        return sum(addon.quantity for addon in of_box if addon.kind == kind)
 
 
 def years_after(day: date, years: int) -> date:

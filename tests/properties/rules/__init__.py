@@ -1,0 +1,1 @@
+"""What may happen in a life, by subject: the days, and what holders and clerks do."""
