@@ -185,7 +185,7 @@ def _settled_since(on: date) -> ColumnElement[bool]:
     settling, received = events.alias(), events.alias()
     of_box = exists().where(
         received.c.box_id == boxes.c.id,
-        received.c.kind.in_(("payment.registered", "payment.applied")),
+        received.c.kind.in_(("payment.unapplied", "payment.applied")),
         received.c.detail["reference"].as_string() == settling.c.detail["reference"].as_string(),
     )
     return exists().where(
