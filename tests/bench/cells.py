@@ -21,6 +21,9 @@ COMMANDS: Final = ("--help", "status")
 PEERS: Final = ("django-plans", "django-flexible-subscriptions")
 WAITING: Final = (1_000, 1_000_000)
 
+USUAL: Final[dict[Part, int]] = {"jobs": 200_000, "charges": 10_000, "delivery": 20_000, "peer": 2_000}
+"""Rows of the parts that do not depend on how many boxes there are. With fewer, starting up counts for too much."""
+
 MEANING: Final[dict[Day, str]] = {
     "normal": "A normal day: terms end evenly over the year, every job has work, boxes have a past.",
     "downtime": "The first day after five days on which nothing ran.",

@@ -71,7 +71,9 @@ def replay(
         seconds = time.perf_counter() - began
     if code != 0:
         tail = "\n".join(errors.read_text().splitlines()[-20:])
-        raise RuntimeError(f"{' '.join(command)} ended with exit code {code}:\n{tail}\n{output.read_text()[-2000:]}")
+        raise RuntimeError(
+            f"{COMMAND.name} {' '.join(command[1:])} ended with exit code {code}:\n{tail}\n{output.read_text()[-2000:]}"
+        )
     report = json.loads(output.read_text())
     e_mails = report["messages"]["seconds"]
     return Measured(

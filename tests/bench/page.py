@@ -11,6 +11,7 @@ from tests.bench.targets import targets
 
 NOT_MEASURED: Final = "not measured"
 _JOBS: Final = ("reconcile_charges", "auto_renew", "renew_addons", "suspend", "delete", "send_alerts")
+_LONGEST: Final = 300
 _REACHED: Final = {True: "yes", False: "**no**", None: NOT_MEASURED}
 _NAMES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
@@ -47,8 +48,8 @@ def _days(records: Records) -> Iterator[str]:
     yield "Seconds, with the number of rows in brackets; peak memory is that of the program with all its processes,"
     yield "without that of a database server. E-mails are written to files."
     header = ["boxes", "database", "workers", "load", *_JOBS, "compose", "deliver", "whole day", "peak MiB"]
+    yield ""
     for day in DAYS:
-        yield ""
         yield f"### {day}"
         yield ""
         yield MEANING[day]
@@ -96,7 +97,6 @@ def _parts(records: Records) -> Iterator[str]:
             found = [name for name, heading in zip(names, ("database", "", "boxes"), strict=True) if heading in first]
             rows.append([*found, *values, *[""] * (len(columns) - len(values))])
         yield from _table(header, rows)
-        yield ""
 
 
 def _value(record: Record, show: Callable[[dict[str, Any]], str]) -> str:
@@ -139,7 +139,7 @@ _SECTIONS: Final[tuple[tuple[Part, str, str, tuple[str, ...], tuple[_Column, ...
         "64 in flight at a gateway that answers after 200 ms. The ideal is what the gateway alone would take.",
         ("database",),
         (
-            _number("charges"),
+            _number("rows"),
             _number("seconds", 1),
             _number("ideal", 1),
             _of("of the ideal", "ideal", "seconds"),
@@ -152,7 +152,7 @@ _SECTIONS: Final[tuple[tuple[Part, str, str, tuple[str, ...], tuple[_Column, ...
         "Messages a second, rendering included, against one prepared message over as many connections.",
         ("database", ""),
         (
-            _number("messages"),
+            _number("rows"),
             _number("here"),
             _number("ceiling"),
             _of("of the ceiling", "here", "ceiling"),
@@ -184,7 +184,7 @@ def _wrong(records: Records) -> Iterator[str]:
     yield ""
     for cell, record in records.items():
         for line in record.wrong:
-            yield f"- {name_of(cell)}: {' '.join(line.split())}"
+            yield f"- {name_of(cell)}: {' '.join(line.split())[:_LONGEST]}"
     yield ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from tests.bench import charges, delivery, importing, jobs, peers, starting, whole_day
-from tests.bench.cells import Cell, Part
+from tests.bench.cells import USUAL, Cell, Part
 from tests.bench.crowd import JOBS
 from tests.bench.record import Record, record
 from tests.bench.sink import running
@@ -15,7 +15,6 @@ from tests.bench.whole_day import Progress
 _DELAY: Final = 0.2
 _CONCURRENCY: Final = 64
 _QUEUE_SECONDS: Final = 60
-_USUAL: Final = {"jobs": 200_000, "charges": 10_000, "delivery": 20_000, "peer": 2_000}
 _LOOPED: Final = 2_000
 
 
@@ -31,7 +30,7 @@ def _import(cell: Cell, _rows: int | None, _progress: Progress) -> Record:
 
 
 def _jobs(cell: Cell, rows: int | None, _progress: Progress) -> Record:
-    rows = rows or _USUAL["jobs"]
+    rows = rows or USUAL["jobs"]
     wrong: list[str] = []
     job = next(job for job in JOBS if job == cell.variant)
     found = jobs.figure(cell.database, job, rows, min(rows, _LOOPED), wrong)
@@ -40,19 +39,19 @@ def _jobs(cell: Cell, rows: int | None, _progress: Progress) -> Record:
 
 
 def _charges(cell: Cell, rows: int | None, _progress: Progress) -> Record:
-    rows = rows or _USUAL["charges"]
+    rows = rows or USUAL["charges"]
     wrong: list[str] = []
     found = charges.figure(cell.database, rows, _CONCURRENCY, _DELAY, wrong)
-    figures = {"charges": rows, "seconds": found.seconds, "ideal": found.ideal, "peak_mib": found.peak_mib}
+    figures = {"rows": rows, "seconds": found.seconds, "ideal": found.ideal, "peak_mib": found.peak_mib}
     return record(cell, found.database, figures, wrong)
 
 
 def _delivery(cell: Cell, rows: int | None, _progress: Progress) -> Record:
-    rows = rows or _USUAL["delivery"]
+    rows = rows or USUAL["delivery"]
     wrong: list[str] = []
     with running() as sink:
         found = delivery.speed(cell.database, int(cell.variant), rows, sink, wrong)
-    figures = {"messages": rows, "here": found.rate, "ceiling": found.ceiling, "peak_mib": found.peak_mib}
+    figures = {"rows": rows, "here": found.rate, "ceiling": found.ceiling, "peak_mib": found.peak_mib}
     return record(cell, f"{found.database} and {sink.name}", figures, wrong)
 
 
@@ -69,7 +68,7 @@ def _start(cell: Cell, _rows: int | None, _progress: Progress) -> Record:
 
 
 def _peer(cell: Cell, rows: int | None, progress: Progress) -> Record:
-    rows = rows or _USUAL["peer"]
+    rows = rows or USUAL["peer"]
     wrong: list[str] = []
     found = peers.figure(cell.variant, rows, wrong, lambda doing: progress(doing, 0))
     figures = {"rows": rows, "a_second": rows / found.seconds, "leaves_out": peers.LEAVES_OUT[cell.variant]}

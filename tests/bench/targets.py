@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.bench.cells import BOXES, DAYS, Cell, matrix
+from tests.bench.cells import BOXES, DAYS, USUAL, Cell, matrix
 from tests.bench.record import Records
 
 _SMALL, _SPIKE, _LARGE = BOXES
@@ -88,9 +88,13 @@ def _ratio(records: Records, cell: Cell, above: str, below: str) -> float | None
 
 
 def _figure(records: Records, cell: Cell, name: str) -> float | None:
-    """None where it is not measured, and where it proves nothing because a count was wrong."""
+    """None where it is not measured, or proves nothing: because a count was wrong, or with too few rows."""
     record = records.get(cell)
-    found: Any = None if record is None or record.wrong else record.figures.get(name)
+    if record is None or record.wrong:
+        return None
+    if cell.part in USUAL and record.figures["rows"] < USUAL[cell.part]:
+        return None
+    found: Any = record.figures.get(name)
     return None if found is None else float(found)
 
 

@@ -92,6 +92,14 @@ def test_a_wrong_cell_proves_nothing() -> None:
     )
 
 
+@pytest.mark.parametrize(("rows", "reached"), [(200_000, True), (2_000, None)])
+def test_a_ratio_of_few_rows_reaches_nothing(rows: int, reached: bool | None) -> None:  # noqa: FBT001 -- parametrized
+    cell = Cell("jobs", "sqlite", "suspend")
+    found = targets(by_cell(record(cell, "SQLite 3", {"rows": rows, "here": 9.0, "by_hand": 10.0, "loop": 0.1})))
+
+    assert next(each.reached for each in found if each.what == "suspend, sqlite: against SQL by hand") == reached
+
+
 @pytest.fixture
 def on_these_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test run has its servers already."""
