@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests import servers
-from tests.bench import databases
+from tests.bench import bare_charges, databases
 from tests.bench.measure import COMMAND, Measured, environment_of, replay
 from tests.stripe_servers import StripeServer
 
@@ -34,11 +34,12 @@ _ADDONS = ("addon_id", "address", "kind", "quantity", "unit_price", "paid_from",
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Charging on one database: the seconds of the job, and what they would be if only the gateway took time."""
+    """Charging on one database: seconds of the job, of the same calls without books, and of the gateway alone."""
 
     database: str
     charges: int
     seconds: float
+    bare: float
     ideal: float
     peak_mib: float
 
@@ -53,15 +54,15 @@ def main() -> int:
     options = _options()
     console = Console()
     table = Table(title=f"{options.charges:,} charges, {options.concurrency} at a time, {options.delay} s each")
-    for heading in ("database", "auto_renew, seconds", "ideal", "charges a second", "peak MiB"):
+    for heading in ("database", "auto_renew, seconds", "without books", "ideal", "charges a second", "peak MiB"):
         table.add_column(heading, justify="right")
     wrong: list[str] = []
     servers.begin()
     try:
         for kind in options.databases:
             found = figure(kind, options.charges, options.concurrency, options.delay, wrong)
-            cells = (f"{found.seconds:.1f}", f"{found.ideal:.1f}", f"{found.rate:.0f}", f"{found.peak_mib:.0f}")
-            table.add_row(found.database, *cells)
+            seconds = (f"{found.seconds:.1f}", f"{found.bare:.1f}", f"{found.ideal:.1f}")
+            table.add_row(found.database, *seconds, f"{found.rate:.0f}", f"{found.peak_mib:.0f}")
     finally:
         servers.end()
     console.print(table)
@@ -82,9 +83,10 @@ def _options() -> argparse.Namespace:
 def figure(kind: str, charges: int, concurrency: int, delay: float, wrong: list[str]) -> Figure:
     """Measure so many charges, so many at a time; `wrong` gets a sentence for what is missing or was made twice."""
     with tempfile.TemporaryDirectory(prefix="lifecycle-bench-") as folder:
+        bare = bare_charges.seconds(Path(folder), charges, concurrency, delay, ON)
         measured, database = _bench(kind, Path(folder), charges, concurrency, delay, wrong)
     seconds = next(job.seconds for job in measured.jobs if job.job == "auto_renew")
-    return Figure(database, charges, seconds, charges * delay / concurrency, measured.peak_mib)
+    return Figure(database, charges, seconds, bare, charges * delay / concurrency, measured.peak_mib)
 
 
 def _bench(

@@ -42,7 +42,13 @@ def _charges(cell: Cell, rows: int | None, _progress: Progress) -> Record:
     rows = rows or USUAL["charges"]
     wrong: list[str] = []
     found = charges.figure(cell.database, rows, _CONCURRENCY, _DELAY, wrong)
-    figures = {"rows": rows, "seconds": found.seconds, "ideal": found.ideal, "peak_mib": found.peak_mib}
+    figures = {
+        "rows": rows,
+        "seconds": found.seconds,
+        "bare": found.bare,
+        "ideal": found.ideal,
+        "peak_mib": found.peak_mib,
+    }
     return record(cell, found.database, figures, wrong)
 
 
