@@ -22,11 +22,12 @@ from lifecycle_jobs.policy import Catalog
 from tests import servers
 from tests.bench import databases, figures
 from tests.bench.catalog import shipped_catalog
+from tests.bench.due import Due
 from tests.bench.figures import Result
 from tests.bench.load import load
 from tests.bench.measure import journal, replay
 from tests.bench.outcome import Outcome, differences
-from tests.bench.provider import Due, Provider
+from tests.bench.provider import Provider
 
 ON = date(2026, 3, 24)
 """A day in the past: charges that lie ahead of the clock would be too young for a look-up to be believed."""

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests import servers
-from tests.bench import databases
+from tests.bench import bare_charges, databases
 from tests.bench.measure import COMMAND, Measured, environment_of, replay
 from tests.stripe_servers import StripeServer
 
@@ -31,24 +32,37 @@ ON = date(2026, 3, 24)
 _ADDONS = ("addon_id", "address", "kind", "quantity", "unit_price", "paid_from", "status", "expires_on", "cancelled_on")
 
 
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Charging on one database: seconds of the job, of the same calls without books, and of the gateway alone."""
+
+    database: str
+    charges: int
+    seconds: float
+    bare: float
+    ideal: float
+    peak_mib: float
+
+    @property
+    def rate(self) -> float:
+        """Charges a second."""
+        return self.charges / self.seconds
+
+
 def main() -> int:
     """Run the benchmark; returns the exit code."""
     options = _options()
     console = Console()
     table = Table(title=f"{options.charges:,} charges, {options.concurrency} at a time, {options.delay} s each")
-    for heading in ("database", "auto_renew, seconds", "ideal", "charges a second", "peak MiB"):
+    for heading in ("database", "auto_renew, seconds", "without books", "ideal", "charges a second", "peak MiB"):
         table.add_column(heading, justify="right")
-    wrong = []
+    wrong: list[str] = []
     servers.begin()
     try:
         for kind in options.databases:
-            with tempfile.TemporaryDirectory(prefix="lifecycle-bench-") as folder:
-                measured, database, found = _bench(options, kind, Path(folder))
-            wrong += found
-            seconds = next(job.seconds for job in measured.jobs if job.job == "auto_renew")
-            ideal = options.charges * options.delay / options.concurrency
-            cells = (f"{seconds:.1f}", f"{ideal:.1f}", f"{options.charges / seconds:.0f}", f"{measured.peak_mib:.0f}")
-            table.add_row(database, *cells)
+            found = figure(kind, options.charges, options.concurrency, options.delay, wrong)
+            seconds = (f"{found.seconds:.1f}", f"{found.bare:.1f}", f"{found.ideal:.1f}")
+            table.add_row(found.database, *seconds, f"{found.rate:.0f}", f"{found.peak_mib:.0f}")
     finally:
         servers.end()
     console.print(table)
@@ -66,28 +80,38 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _bench(options: argparse.Namespace, kind: str, folder: Path) -> tuple[Measured, str, list[str]]:
+def figure(kind: str, charges: int, concurrency: int, delay: float, wrong: list[str]) -> Figure:
+    """Measure so many charges, so many at a time; `wrong` gets a sentence for what is missing or was made twice."""
+    with tempfile.TemporaryDirectory(prefix="lifecycle-bench-") as folder:
+        bare = bare_charges.seconds(Path(folder), charges, concurrency, delay, ON)
+        measured, database = _bench(kind, Path(folder), charges, concurrency, delay, wrong)
+    seconds = next(job.seconds for job in measured.jobs if job.job == "auto_renew")
+    return Figure(database, charges, seconds, bare, charges * delay / concurrency, measured.peak_mib)
+
+
+def _bench(
+    kind: str, folder: Path, charges: int, concurrency: int, delay: float, wrong: list[str]
+) -> tuple[Measured, str]:
     with (
         databases.fresh(kind, folder) as (url, database),
-        StripeServer(folder / "stripe.jsonl", delay=options.delay) as bank,
+        StripeServer(folder / "stripe.jsonl", delay=delay) as bank,
     ):
         chosen = bank.environment | {
-            "LIFECYCLE_GATEWAY__CONCURRENCY": str(options.concurrency),
+            "LIFECYCLE_GATEWAY__CONCURRENCY": str(concurrency),
             "LIFECYCLE_GATEWAY__REQUESTS_PER_SECOND": "1000",
         }
         environment = environment_of(url, folder) | chosen
-        _write(folder / "provider", options.charges)
+        write_provider(folder / "provider", charges)
         for command in (["db", "upgrade"], ["import", str(folder / "provider")]):
             _typed(environment, *command)
         measured = replay(url, ON, folder, chosen)
         audited = _typed(environment, "audit", check=False)
         keys = [charge.key for charge in bank.charges()]
-    wrong = []
-    if (len(keys), len(set(keys))) != (options.charges, options.charges):
+    if (len(keys), len(set(keys))) != (charges, charges):
         wrong.append(f"{database}: {len(keys)} charges with {len(set(keys))} keys at the bank")
     if audited.returncode:
         wrong.append(f"{database}: {audited.stdout}")
-    return measured, database, wrong
+    return measured, database
 
 
 def _typed(environment: Mapping[str, str], *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -96,8 +120,8 @@ def _typed(environment: Mapping[str, str], *arguments: str, check: bool = True) 
     )
 
 
-def _write(folder: Path, boxes: int) -> None:
-    """A provider of so many boxes, each of a customer of its own, with a card that pays."""
+def write_provider(folder: Path, boxes: int) -> None:
+    """The files of a provider of so many boxes, each of a customer of its own, with a card that pays."""
     folder.mkdir()
     number = range(boxes)
     _csv(

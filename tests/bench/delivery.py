@@ -45,9 +45,20 @@ _STOPPED = 143
 class Delivered:
     """One run of `deliver`, from outside: seconds, MiB, and how many messages stood how afterwards."""
 
+    database: str
     seconds: float
     peak_mib: float
     messages: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Messages a second on one database, those of the ceiling beside it, and peak memory."""
+
+    database: str
+    rate: float
+    ceiling: float
+    peak_mib: float
 
 
 def main() -> int:
@@ -94,7 +105,7 @@ def _speed(options: argparse.Namespace, sink: Sink, wrong: list[str]) -> Table:
         table.add_column(heading, justify="right")
     for connections in options.connections:
         before = _ceiling(sink, connections, options.messages)
-        found = [_sped(options, sink, connections, kind, wrong) for kind in options.databases]
+        found = [_sped(options.messages, sink, connections, kind, wrong) for kind in options.databases]
         # Whatever else the machine does comes and goes: once before and once after is fairer than once.
         ceiling = median((before, _ceiling(sink, connections, options.messages)))
         for database, rate, peak in found:
@@ -103,20 +114,25 @@ def _speed(options: argparse.Namespace, sink: Sink, wrong: list[str]) -> Table:
     return table
 
 
-def _sped(
-    options: argparse.Namespace, sink: Sink, connections: int, kind: str, wrong: list[str]
-) -> tuple[str, float, float]:
+def speed(kind: str, connections: int, messages: int, sink: Sink, wrong: list[str]) -> Speed:
+    """Measure one database over so many connections, with the ceiling once before and once after."""
+    before = _ceiling(sink, connections, messages)
+    database, rate, peak = _sped(messages, sink, connections, kind, wrong)
+    return Speed(database, rate, median((before, _ceiling(sink, connections, messages))), peak)
+
+
+def _sped(messages: int, sink: Sink, connections: int, kind: str, wrong: list[str]) -> tuple[str, float, float]:
     """Name of the database, messages a second, and peak memory."""
     with (
         tempfile.TemporaryDirectory(prefix="lifecycle-bench-") as folder,
         databases.fresh(kind, Path(folder)) as (url, database),
     ):
-        fill(url, options.messages, _today())
-        delivered = _deliver(url, Path(folder), sink, connections)
-        started = _deliver(url, Path(folder), sink, connections).seconds  # nothing is left: this is all but delivery
-    if delivered.messages != {"sent": options.messages}:
+        fill(url, messages, _today())
+        delivered = _deliver(url, database, Path(folder), sink, connections)
+        started = _deliver(url, database, Path(folder), sink, connections).seconds
+    if delivered.messages != {"sent": messages}:
         wrong.append(f"{database}, {connections} connections: {delivered.messages}")
-    return database, options.messages / (delivered.seconds - started), delivered.peak_mib
+    return database, messages / (delivered.seconds - started), delivered.peak_mib
 
 
 def _ceiling(sink: Sink, connections: int, messages: int) -> float:
@@ -133,17 +149,10 @@ def _memory(options: argparse.Namespace, sink: Sink, wrong: list[str]) -> Table:
     for kind in options.databases:
         first = None
         for number in options.waiting:
-            with (
-                tempfile.TemporaryDirectory(prefix="lifecycle-bench-") as folder,
-                databases.fresh(kind, Path(folder)) as (url, database),
-            ):
-                fill(url, number, _today())
-                delivered = _deliver(url, Path(folder), sink, max(options.connections), options.seconds)
+            delivered = waiting(kind, number, max(options.connections), sink, options.seconds, wrong)
             first = delivered.peak_mib if first is None else first
-            if sum(delivered.messages.values()) != number or set(delivered.messages) - {"sent", "queued"}:
-                wrong.append(f"{database}, {number:,} waiting: {delivered.messages}")
             table.add_row(
-                database,
+                delivered.database,
                 f"{number:,}",
                 f"{delivered.messages.get('sent', 0):,}",
                 f"{delivered.peak_mib:.1f}",
@@ -152,7 +161,22 @@ def _memory(options: argparse.Namespace, sink: Sink, wrong: list[str]) -> Table:
     return table
 
 
-def _deliver(url: str, folder: Path, sink: Sink, connections: int, seconds: float = _ENDS_WITHIN) -> Delivered:
+def waiting(kind: str, number: int, connections: int, sink: Sink, seconds: float, wrong: list[str]) -> Delivered:
+    """Deliver for so many seconds while so many messages wait: what matters is the memory."""
+    with (
+        tempfile.TemporaryDirectory(prefix="lifecycle-bench-") as folder,
+        databases.fresh(kind, Path(folder)) as (url, database),
+    ):
+        fill(url, number, _today())
+        delivered = _deliver(url, database, Path(folder), sink, connections, seconds)
+    if sum(delivered.messages.values()) != number or set(delivered.messages) - {"sent", "queued"}:
+        wrong.append(f"{database}, {number:,} waiting: {delivered.messages}")
+    return delivered
+
+
+def _deliver(
+    url: str, database: str, folder: Path, sink: Sink, connections: int, seconds: float = _ENDS_WITHIN
+) -> Delivered:
     """Run `lifecycle-jobs deliver`; after so many seconds it is asked to stop."""
     environment = environment_of(url, folder) | {
         "LIFECYCLE_MAIL__TRANSPORT": "smtp",
@@ -177,7 +201,7 @@ def _deliver(url: str, folder: Path, sink: Sink, connections: int, seconds: floa
         took = time.perf_counter() - began
     if code not in {0, _STOPPED}:
         raise RuntimeError(f"deliver ended with exit code {code}:\n{log.read_text()[-2000:]}")
-    return Delivered(took, max(peak) / 2**20, by_status(url))
+    return Delivered(database, took, max(peak) / 2**20, by_status(url))
 
 
 def _today() -> date:

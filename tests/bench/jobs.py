@@ -56,7 +56,7 @@ def main() -> int:
     try:
         for kind in options.databases:
             for job in options.jobs:
-                figures.append(_figure(kind, job, options.boxes, options.looped, wrong))
+                figures.append(figure(kind, job, options.boxes, options.looped, wrong))
                 console.print(_table(figures[-1:]))
     finally:
         servers.end()
@@ -75,7 +75,8 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _figure(kind: str, job: Job, number: int, looped: int, wrong: list[str]) -> Figure:
+def figure(kind: str, job: Job, number: int, looped: int, wrong: list[str]) -> Figure:
+    """Measure one job on one database; `wrong` gets a sentence if two ways left different things behind."""
     ours, left_by_us = _measured(kind, job, number, lambda url, folder: _ours(url, folder, job))
     by_hand, left_by_hand = _measured(
         kind, job, number, lambda url, _folder: _timed(lambda: limit.by_hand(kind, _plain(kind, url), job, ON, CHUNK))

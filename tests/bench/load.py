@@ -67,6 +67,8 @@ def _load_postgresql(store: Store, batches: Iterable[Batch]) -> int:
             connection.execute("SET session_replication_role = replica")
         except psycopg.errors.InsufficientPrivilege:
             connection.rollback()
+        # The server's default sorts what it indexes on the disk.
+        connection.execute("SET maintenance_work_mem = '512MB'")
         with connection.cursor() as cursor:
             indexes = cursor.execute(_INDEXES).fetchall()
             for name, _ in indexes:

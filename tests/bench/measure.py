@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -56,11 +56,13 @@ def environment_of(url: str, folder: Path) -> dict[str, str]:
     }
 
 
-def replay(url: str, on: date, folder: Path, chosen: Mapping[str, str] | None = None) -> Measured:
-    """Run the day in a process of its own, with some settings chosen otherwise."""
+def replay(
+    url: str, on: date, folder: Path, chosen: Mapping[str, str] | None = None, *, options: Sequence[str] = ()
+) -> Measured:
+    """Run the day in a process of its own, with some settings chosen otherwise and further options."""
     environment = environment_of(url, folder) | dict(chosen or {})
     output, errors = folder / "report.json", folder / "log"
-    command = [str(COMMAND), "replay", on.isoformat(), "--json"]
+    command = [str(COMMAND), "replay", on.isoformat(), "--json", *options]
     with output.open("w") as stdout, errors.open("w") as stderr:
         began = time.perf_counter()
         process = subprocess.Popen(command, env=environment, cwd=folder, stdout=stdout, stderr=stderr)
@@ -69,7 +71,9 @@ def replay(url: str, on: date, folder: Path, chosen: Mapping[str, str] | None = 
         seconds = time.perf_counter() - began
     if code != 0:
         tail = "\n".join(errors.read_text().splitlines()[-20:])
-        raise RuntimeError(f"{' '.join(command)} ended with exit code {code}:\n{tail}\n{output.read_text()[-2000:]}")
+        raise RuntimeError(
+            f"{COMMAND.name} {' '.join(command[1:])} ended with exit code {code}:\n{tail}\n{output.read_text()[-2000:]}"
+        )
     report = json.loads(output.read_text())
     e_mails = report["messages"]["seconds"]
     return Measured(

@@ -10,11 +10,11 @@ from sqlalchemy import func, select
 
 from lifecycle_jobs.db.session import open_store
 from lifecycle_jobs.db.tables import charges, events, messages
-from tests.bench.provider import Due
+from tests.bench.due import Due
 
 
 class Outcome:
-    """What a day left in the database, in the terms of `tests.bench.provider.Due`."""
+    """What a day left in the database, in the terms of `tests.bench.due.Due`."""
 
     def __init__(self, url: str, on: date) -> None:
         by_job = select(events.c.job, events.c.kind, func.count()).where(events.c.run_on == on)
