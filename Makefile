@@ -37,11 +37,8 @@ format: $(READY) ## Put imports and formatting in order
 demo: $(READY) ## Live through some months with sample boxes, on this machine only
 	$(RUN)/python -m tests.demo
 
-bench: $(READY) ## Measure a day with very many boxes, very many charges, and very many e-mails
-	$(RUN)/python -m tests.bench
-	$(RUN)/python -m tests.bench.jobs
-	$(RUN)/python -m tests.bench.charges
-	$(RUN)/python -m tests.bench.delivery
+bench: $(READY) ## Measure everything, for hours; a part of it: make bench BENCH="--boxes 100000 --parts day"
+	$(RUN)/python -m tests.bench.suite $(BENCH)
 
 soak: $(READY) ## The long tests: kill the program again and again, and compare
 	$(RUN)/python -m pytest -m soak

@@ -1,4 +1,4 @@
-"""`make bench`: one normal day of a large provider, on SQLite and on PostgreSQL.
+"""`python -m tests.bench`: one normal day of a large provider, on SQLite and on PostgreSQL.
 
 Makes the provider, runs `lifecycle-jobs replay` on it, compares what was done with what was due, and prints the
 figures: a table to look at, then the same in Markdown. The exit code is 1 if the two differ.
