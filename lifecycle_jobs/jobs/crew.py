@@ -1,0 +1,174 @@
+"""The workers of a run, and the handing out of chunks to them.
+
+One call is one chunk: each seat gets the next call when it has answered the last one, and an answer says how many boxes
+were done and where the worker got to. So nothing has to be divided beforehand, counts and progress are those of the
+whole, and the emergency stop or a signal, looked for between two answers, ends the work of all.
+
+Where calls begin is a matter of speed only. It is the farthest place that anybody got to: what lies before it is done,
+or in somebody's hands, or was left. Nothing here has to be right about that, because `chunks.apply_in_chunks` goes over
+the whole part afterwards. Therefore a worker that fails in any way is simply given up for the rest of the run: its
+boxes are free again, the others go on, and if none is left, the run does the work alone.
+
+Charging, looking up charges and renewing add-ons are not shared: the gateway's rate limit and the count of calls that
+it did not take hold in one place, and one customer's credit is spent in one order.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
+from typing import Final, NamedTuple
+
+import structlog
+
+from lifecycle_jobs import __version__
+from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.engines import Seat
+from lifecycle_jobs.errors import LeaseLost, RunStopped
+from lifecycle_jobs.jobs.chunks import Chunk, keep_statistics_true
+from lifecycle_jobs.jobs.task import Place, Task
+from lifecycle_jobs.jobs.worker import Assignment, WorkerFailed, do_chunk
+from lifecycle_jobs.lease import Lease
+from lifecycle_jobs.settings import Settings
+
+log = structlog.get_logger()
+
+_A_MOMENT: Final = 0.1
+"""Seconds after which a wait for an answer looks whether the run is to stop."""
+
+_STARTS_WITHIN: Final = 60.0
+"""Seconds more for a seat's first answer: its process may have to be started, on a busy machine."""
+
+_ON_ITS_WAY: Final = 2.0
+"""Seconds more for every answer: PostgreSQL is to end the transaction before we give up the worker."""
+
+
+class _InHand(NamedTuple):
+    seat: Seat
+    until: float
+
+
+class Crew:
+    """The workers of one run. Those that fail leave it."""
+
+    def __init__(self, seats: Sequence[Seat], store: Store, settings: Settings, lease: Lease) -> None:
+        self._seats = list(seats)
+        self._known: set[str] = set()
+        self._database = store.engine.url.render_as_string(hide_password=False)
+        self._settings = settings
+        self._lease = lease
+        self._given_up: Counter[str] = Counter()
+
+    def share(self, task: Task, part: str, after: Place) -> None:
+        """Have the workers do a part from a place on, until nothing is left to hand out or nobody to hand it to.
+
+        When RunStopped is raised, no chunk begins any more, and what is in hand is waited for.
+        """
+        in_hand: dict[Future[Chunk], _InHand] = {}
+        try:
+            self._hand_out(task, part, after, in_hand)
+        except RunStopped:
+            self._finish(task, in_hand)
+            raise
+
+    def failures(self) -> list[str]:
+        """What has become of workers since this was asked last, for a person to look at."""
+        told = [
+            f"{number} of the workers {'was' if number == 1 else 'were'} given up: {why}. The work was done without."
+            for why, number in self._given_up.items()
+        ]
+        self._given_up.clear()
+        return told
+
+    def _hand_out(self, task: Task, part: str, after: Place, in_hand: dict[Future[Chunk], _InHand]) -> None:
+        assignment = self._assignment(task)
+        chunks, is_more = 1, True
+        while True:
+            if is_more:
+                self._fill(assignment, part, after, in_hand)
+            if not in_hand:
+                return
+            for chunk in self._answers(task, in_hand):
+                chunks += 1
+                keep_statistics_true(task, chunks)
+                if chunk.failed is not None:
+                    log.warning("chunk_left_for_later", job=task.job, why=chunk.failed)
+                task.advance(chunk.boxes)
+                if chunk.last is None:
+                    is_more = False
+                else:
+                    after = max(after, chunk.last)
+
+    def _fill(self, assignment: Assignment, part: str, after: Place, in_hand: dict[Future[Chunk], _InHand]) -> None:
+        """Give every seat that is free a call."""
+        busy = {held.seat.name for held in in_hand.values()}
+        for seat in [seat for seat in self._seats if seat.name not in busy]:
+            try:
+                future = seat.executor.submit(do_chunk, assignment, part, after)
+            except Exception as error:  # noqa: BLE001 -- whatever an engine has: the run can do without
+                self._give_up(seat, assignment.job, _as_reason(error))
+            else:
+                patience = self._settings.workers.time_out + _ON_ITS_WAY
+                if seat.name not in self._known:
+                    patience += _STARTS_WITHIN
+                in_hand[future] = _InHand(seat, time.monotonic() + patience)
+
+    def _answers(self, task: Task, in_hand: dict[Future[Chunk], _InHand]) -> list[Chunk]:
+        """What has been answered, after a moment at most; who failed is given up."""
+        answered, _ = wait(in_hand, _A_MOMENT, FIRST_COMPLETED)
+        chunks: list[Chunk] = []
+        for future in answered:
+            seat = in_hand.pop(future).seat
+            error = CancelledError() if future.cancelled() else future.exception()
+            if isinstance(error, (LeaseLost, RunStopped)):
+                raise error
+            if error is not None:
+                self._give_up(seat, task.job, _as_reason(error))
+                continue
+            self._known.add(seat.name)
+            chunks.append(future.result())
+        for future in [future for future, held in in_hand.items() if held.until < time.monotonic()]:
+            future.cancel()
+            seat = in_hand.pop(future).seat
+            seconds = self._settings.workers.time_out
+            self._give_up(seat, task.job, f"no answer within workers.time_out = {seconds} seconds")
+        if not answered:
+            task.advance(0)
+        return chunks
+
+    def _finish(self, task: Task, in_hand: dict[Future[Chunk], _InHand]) -> None:
+        answered, _ = wait(in_hand, max((held.until for held in in_hand.values()), default=0.0) - time.monotonic())
+        log.info("workers_stopped", job=task.job, finished=len(answered), broken_off=len(in_hand) - len(answered))
+
+    def _give_up(self, seat: Seat, job: str, why: str) -> None:
+        self._seats.remove(seat)
+        seat.abandon()
+        self._given_up[f"{why} (during {job})"] += 1
+        log.warning("worker_given_up", worker=seat.name, job=job, why=why, left=len(self._seats))
+
+    def _assignment(self, task: Task) -> Assignment:
+        return Assignment(
+            program=__version__,
+            database=self._database,
+            time_out=self._settings.workers.time_out,
+            lease=self._lease,
+            run=task.run,
+            job=task.job,
+            catalog=task.catalog,
+            rules=self._settings.deletion,
+            chunk_size=task.chunk_size,
+        )
+
+
+def _as_reason(error: BaseException) -> str:
+    if isinstance(error, WorkerFailed):
+        return str(error)
+    if isinstance(error, BrokenExecutor):
+        return "its process ended, killed or out of memory"
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed there"
+    if isinstance(error, CancelledError):
+        return "the engine does not answer any more"
+    return f"{type(error).__name__} in the engine"
