@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -16,6 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from typing import Final
+from urllib.parse import urlsplit
 
 from lifecycle_jobs.errors import ConfigurationError
 from lifecycle_jobs.settings import WorkersSettings
@@ -100,8 +102,11 @@ def _dask(workers: WorkersSettings) -> Iterator[Sequence[Seat]]:
         raise ConfigurationError(
             'workers.engine: "dask" needs Dask on this machine: pip install lifecycle-jobs[dask]'
         ) from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what becomes of the cluster is ours to tell
+    for name in logging.root.manager.loggerDict:
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what becomes of the cluster is ours to tell
     try:
+        _reach(workers.scheduler)
         client = Client(workers.scheduler, timeout=_ANSWERS_WITHIN, set_as_default=False)
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigurationError(
@@ -121,6 +126,13 @@ def _dask(workers: WorkersSettings) -> Iterator[Sequence[Seat]]:
     finally:
         with suppress(Exception):  # the scheduler may be gone; what was done stands in the database
             client.close(timeout=_ANSWERS_WITHIN)
+
+
+def _reach(address: str) -> None:
+    """Raise OSError if nobody listens there: a client that has never met its scheduler is slow to go."""
+    parts = urlsplit(address)
+    with socket.create_connection((parts.hostname, parts.port), _ANSWERS_WITHIN):
+        pass
 
 
 def _nothing() -> None:

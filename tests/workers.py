@@ -18,18 +18,17 @@ from sqlalchemy import Connection, select, text
 from lifecycle_jobs import day
 from lifecycle_jobs.day import DayReport, Wish, run_day
 from lifecycle_jobs.db import tables
-from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.db.session import Store, open_store
 from lifecycle_jobs.db.tables import Moment, metadata
 from lifecycle_jobs.engines import Seat
 from lifecycle_jobs.jobs import worker
 from lifecycle_jobs.jobs.task import Progress
 from lifecycle_jobs.settings import Settings
-from tests import factories
+from tests import factories, servers
 from tests.daily import OPERATOR, RECORDS, settings_for
 
 ON = date(2027, 3, 31)
 JOBS = ("suspend", "delete", "send_alerts")
-_GATE = 4711
 
 Left = dict[str, list[str]]
 """What a day leaves, by table: every row, but for what is another in each database."""
@@ -124,6 +123,18 @@ def do_day_in_processes(store: Store, settings: Settings) -> DayReport:
     return run_day(store, settings, ON, OPERATOR, Wish(deliver=False), lambda _name, _rows: None)
 
 
+def what_one_leaves(folder: Path, boxes: int, seed: int = 1) -> Left:
+    """What the day leaves that one process does alone, in chunks of the usual size, on SQLite."""
+    url = servers.fresh_sqlite(folder)
+    store = open_store(url)
+    try:
+        populate(store, boxes, seed)
+        do_day(store, settings_of(folder, url, chunk_size=5000))
+        return as_left(store)
+    finally:
+        store.engine.dispose()
+
+
 def as_left(store: Store) -> Left:
     """What the day has left: the ids of history and messages, which come in the order of writing, do not count."""
     with store.read() as connection:
@@ -154,63 +165,71 @@ _NOT_COMPARED = {"id"} | {
 
 
 class Gate:
-    """Before it has written its first event of a job, every worker waits here, in the middle of its chunk."""
+    """Before it writes the events of a chunk of one of these jobs, every worker waits here, in the middle of it."""
 
-    def __init__(self, store: Store, job: str) -> None:
+    def __init__(self, store: Store, jobs: Sequence[str]) -> None:
         self._store = store
         self._connection = store.engine.connect()
         with store.write() as connection:
-            connection.execute(
-                text(
-                    "CREATE OR REPLACE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-                    "IF current_setting('application_name') LIKE '%worker%' THEN "
-                    f"PERFORM pg_advisory_xact_lock_shared({_GATE}); END IF; RETURN NEW; END $$"
-                )
-            )
-            connection.execute(
-                text(
-                    f"CREATE OR REPLACE TRIGGER gate BEFORE INSERT ON events FOR EACH ROW WHEN (NEW.job = '{job}') "
-                    "EXECUTE FUNCTION gate()"
-                )
-            )
-        self._connection.execute(text(f"SELECT pg_advisory_lock({_GATE})"))
+            for statement in _GATE_SQL:
+                connection.execute(text(statement))
+        for job in jobs:
+            self._connection.execute(text("SELECT pg_advisory_lock(:gate, :job)"), _lock_of(job))
         self._connection.commit()
 
-    def waiting(self) -> list[int]:
-        """The process numbers of the workers that wait."""
+    def waiting(self, job: str) -> list[int]:
+        """The process numbers of the workers that wait in a job."""
         with self._store.read() as connection:
             names: Sequence[str] = connection.scalars(
                 text(
                     "SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid) "
-                    "WHERE locktype = 'advisory' AND objid = :gate AND NOT granted"
+                    "WHERE locktype = 'advisory' AND classid = :gate AND objid = :job AND NOT granted"
                 ),
-                {"gate": _GATE},
+                _lock_of(job),
             ).all()
         return [int(name.rsplit(" ", 1)[1]) for name in names]
 
-    def wait_for(self, number: int) -> list[int]:
+    def wait_for(self, number: int, job: str) -> list[int]:
         """Wait until so many workers wait; their process numbers."""
         until = time.monotonic() + 90
-        while len(waiting := self.waiting()) < number:
-            assert time.monotonic() < until, "no worker has come to the gate"
+        while len(waiting := self.waiting(job)) < number:
+            assert time.monotonic() < until, f"no worker has come to the gate of {job}"
             time.sleep(0.02)
         return waiting
 
-    def open(self) -> None:
+    def open(self, job: str) -> None:
         """Let all through, now and from now on."""
-        if not self._connection.closed:
-            self._connection.execute(text(f"SELECT pg_advisory_unlock({_GATE})"))
-            self._connection.close()
+        self._connection.execute(text("SELECT pg_advisory_unlock(:gate, :job)"), _lock_of(job))
+        self._connection.commit()
+
+    def take_away(self) -> None:
+        """Open it for all jobs."""
+        self._connection.execute(text("SELECT pg_advisory_unlock_all()"))
+        self._connection.close()
+
+
+_GATE_SQL = (
+    """
+    CREATE OR REPLACE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF current_setting('application_name') LIKE '%worker%' THEN PERFORM pg_advisory_xact_lock_shared(
+    4711, array_position(ARRAY['suspend', 'delete', 'send_alerts'], NEW.job::text)); END IF; RETURN NEW; END $$
+    """,
+    "CREATE OR REPLACE TRIGGER gate BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION gate()",
+)
+
+
+def _lock_of(job: str) -> dict[str, int]:
+    return {"gate": 4711, "job": 1 + JOBS.index(job)}
 
 
 @contextmanager
-def gate_in(store: Store, job: str) -> Iterator[Gate]:
-    """A gate that is closed until it is opened, or the block is over."""
-    gate = Gate(store, job)
+def gate_in(store: Store, *jobs: str) -> Iterator[Gate]:
+    """A gate that is closed in these jobs until it is opened, or the block is over."""
+    gate = Gate(store, jobs)
     try:
         yield gate
     finally:
-        gate.open()
+        gate.take_away()
 
 
 def in_a_thread(work: Callable[[], Any]) -> Callable[[], Any]:

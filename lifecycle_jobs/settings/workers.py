@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -28,10 +29,18 @@ class WorkersSettings(Section):
 
     def contradictions(self) -> Iterator[Wrong]:
         """An engine without the settings it needs, or with those of the other one."""
-        if self.engine == "dask" and "://" not in self.scheduler:
-            yield Wrong(("scheduler",), "must be the address of the Dask scheduler, like tcp://host:8786")
+        if self.engine == "dask" and not _is_address(self.scheduler):
+            yield Wrong(("scheduler",), "must be the address of the Dask scheduler, like tcp://host:8786 or tls://…")
         if self.engine == "dask" and self.count > 1:
             yield Wrong(("count",), "is for processes of this machine: with Dask the cluster says how many there are")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"tcp", "tls"} and bool(parts.hostname) and parts.port is not None
+    except ValueError:
+        return False
 
 
 def workers_contradictions(workers: WorkersSettings, database_url: str) -> Iterator[Wrong]:

@@ -16,7 +16,7 @@ from sqlalchemy import exists, func, select, update
 
 from lifecycle_jobs import day
 from lifecycle_jobs.db import tables
-from lifecycle_jobs.db.session import Store, open_store
+from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.engines import Seat
 from lifecycle_jobs.errors import EmergencyStop, LeaseLost, StopRequested
 from lifecycle_jobs.jobs import crew, worker
@@ -24,7 +24,7 @@ from lifecycle_jobs.lease import Lease
 from lifecycle_jobs.operators import Operator, resume, stop_everything
 from lifecycle_jobs.runs import Run
 from lifecycle_jobs.settings import Settings, WorkersSettings, load_settings
-from tests import factories, servers
+from tests import factories
 from tests.auditing import assert_books_are_right
 from tests.daily import failing
 from tests.workers import (
@@ -38,6 +38,7 @@ from tests.workers import (
     in_a_thread,
     populate,
     settings_of,
+    what_one_leaves,
 )
 
 BOXES = 70
@@ -47,16 +48,7 @@ _CHANGED = ("boxes", "addons", "orders", "messages", "message_events")
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> Left:
-    """What one process alone leaves, on SQLite."""
-    folder = tmp_path_factory.mktemp("alone")
-    url = servers.fresh_sqlite(folder)
-    store = open_store(url)
-    try:
-        populate(store, BOXES)
-        do_day(store, settings_of(folder, url, chunk_size=5000))
-        return as_left(store)
-    finally:
-        store.engine.dispose()
+    return what_one_leaves(tmp_path_factory.mktemp("alone"), BOXES)
 
 
 @pytest.fixture
@@ -108,8 +100,8 @@ def test_a_job_of_one_chunk_wakes_no_worker(populated: Store, tmp_path: Path, ex
 def test_two_workers_are_at_work_at_the_same_time(populated: Store, tmp_path: Path, expected: Left) -> None:
     with gate_in(populated, "suspend") as gate:
         result = in_a_thread(lambda: do_day(populated, settings_for_workers(populated, tmp_path, 2)))
-        gate.wait_for(2)
-        gate.open()
+        gate.wait_for(2, "suspend")
+        gate.open("suspend")
         result()
 
     assert as_left(populated) == expected
@@ -148,10 +140,10 @@ def test_after_the_emergency_stop_no_chunk_begins_and_what_was_in_hand_is_record
     operator = Operator("clerk", "trying", ON)
     with gate_in(populated, "suspend") as gate:
         result = in_a_thread(lambda: do_day(populated, settings))
-        gate.wait_for(2)
+        gate.wait_for(2, "suspend")
         stop_everything(populated, operator, "trying")
         time.sleep(0.5)
-        gate.open()
+        gate.open("suspend")
         with pytest.raises(EmergencyStop):
             result()
 
@@ -172,10 +164,10 @@ def test_asked_to_stop_the_run_waits_for_what_its_workers_have_in_hand(populated
     with gate_in(populated, "delete") as gate:
         settings = settings_for_workers(populated, tmp_path, 2)
         result = in_a_thread(lambda: do_day(populated, settings, progress=progress))
-        gate.wait_for(2)
+        gate.wait_for(2, "delete")
         asked.append(True)
         time.sleep(0.3)
-        gate.open()
+        gate.open("delete")
         with pytest.raises(StopRequested):
             result()
 
@@ -186,10 +178,10 @@ def test_asked_to_stop_the_run_waits_for_what_its_workers_have_in_hand(populated
 def test_workers_of_a_run_that_has_lost_its_lease_write_nothing_more(populated: Store, tmp_path: Path) -> None:
     with gate_in(populated, "delete") as gate:
         result = in_a_thread(lambda: do_day(populated, settings_for_workers(populated, tmp_path, 2)))
-        gate.wait_for(2)
+        gate.wait_for(2, "delete")
         with populated.write() as connection:
             connection.execute(update(tables.leases).values(token=tables.leases.c.token + 1))
-        gate.open()
+        gate.open("delete")
         with pytest.raises(LeaseLost):
             result()
 
@@ -203,7 +195,7 @@ def test_a_worker_that_does_not_answer_in_time_loses_its_chunk_and_is_given_up(
     """It waits in the database, which ends its statement."""
     with gate_in(populated, "delete") as gate:
         result = in_a_thread(lambda: do_day(populated, settings_for_workers(populated, tmp_path, 2, time_out=1)))
-        gate.wait_for(2)
+        gate.wait_for(2, "delete")
         report = result()
 
     (failure,) = report.failures
