@@ -17,6 +17,7 @@ left, so what the day comes to does not depend on them; and it is where the next
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
@@ -45,11 +46,12 @@ class Part:
 class Chunk(NamedTuple):
     """What a worker did: to how many boxes, and where it got to; none if it found nothing more to take.
 
-    `failed` says why it had to leave these boxes as they were, if it had to.
+    `seconds` is for how long it held them. `failed` says why it had to leave them as they were, if it had to.
     """
 
     boxes: int
     last: Place | None
+    seconds: float
     failed: str | None = None
 
 
@@ -88,6 +90,7 @@ def take_chunk(task: Task, part: Part, after: Place) -> Chunk:
     """
     ids: Sequence[int] = ()
     following: Place | None = None
+    began = time.monotonic()
     try:
         with task.store.write() as connection:
             ids, following = _next(connection, part.due, after, task.chunk_size, pass_over_locked=True)
@@ -97,8 +100,8 @@ def take_chunk(task: Task, part: Part, after: Place) -> Chunk:
     except Exception as error:
         if not ids or not concerns_one_row(error):
             raise
-        return Chunk(0, following, runs.describe(error))
-    return Chunk(len(still_due), following)
+        return Chunk(0, following, time.monotonic() - began, runs.describe(error))
+    return Chunk(len(still_due), following, time.monotonic() - began)
 
 
 def _apply_to_next(task: Task, part: Part, after: Place | None) -> Place | None:

@@ -9,6 +9,9 @@ or in somebody's hands, or was left. Nothing here has to be right about that, be
 the whole part afterwards. Therefore a worker that fails in any way is simply given up for the rest of the run: its
 boxes are free again, the others go on, and if none is left, the run does the work alone.
 
+Several workers slow each other down, and a clerk who wants a box that is in hand waits for as long as its chunk takes.
+So chunks become smaller when they take long, and larger again, up to what the settings say, when they do not.
+
 Charging, looking up charges and renewing add-ons are not shared: the gateway's rate limit and the count of calls that
 it did not take hold in one place, and one customer's credit is spent in one order.
 """
@@ -19,6 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import structlog
@@ -45,9 +49,20 @@ _ON_ITS_WAY: Final = 2.0
 """Seconds more for every answer: PostgreSQL is to end the transaction before we give up the worker."""
 
 
+_HELD_FOR: Final = 0.25
+"""Seconds for which a worker ought to hold its boxes: nobody else is to wait for one of them for much longer."""
+
+
 class _InHand(NamedTuple):
     seat: Seat
+    size: int
     until: float
+
+
+def fitting(size: int, seconds: float, most: int) -> int:
+    """How many boxes the next chunk ought to have when one of so many took so long."""
+    wanted = int(size * _HELD_FOR / seconds) if seconds else most
+    return max(1, min(wanted, 2 * size, most))
 
 
 class Crew:
@@ -90,9 +105,11 @@ class Crew:
                 self._fill(assignment, part, after, in_hand)
             if not in_hand:
                 return
-            for chunk in self._answers(task, in_hand):
+            for chunk, size in self._answers(task, in_hand):
                 chunks += 1
                 keep_statistics_true(task, chunks)
+                next_size = fitting(size, chunk.seconds, task.chunk_size)
+                assignment = replace(assignment, chunk_size=next_size)
                 if chunk.failed is not None:
                     log.warning("chunk_left_for_later", job=task.job, why=chunk.failed)
                 task.advance(chunk.boxes)
@@ -113,14 +130,14 @@ class Crew:
                 patience = self._settings.workers.time_out + _ON_ITS_WAY
                 if seat.name not in self._known:
                     patience += _STARTS_WITHIN
-                in_hand[future] = _InHand(seat, time.monotonic() + patience)
+                in_hand[future] = _InHand(seat, assignment.chunk_size, time.monotonic() + patience)
 
-    def _answers(self, task: Task, in_hand: dict[Future[Chunk], _InHand]) -> list[Chunk]:
-        """What has been answered, after a moment at most; who failed is given up."""
+    def _answers(self, task: Task, in_hand: dict[Future[Chunk], _InHand]) -> list[tuple[Chunk, int]]:
+        """What has been answered, after a moment at most, and how much was asked for; who failed is given up."""
         answered, _ = wait(in_hand, _A_MOMENT, FIRST_COMPLETED)
-        chunks: list[Chunk] = []
+        chunks: list[tuple[Chunk, int]] = []
         for future in answered:
-            seat = in_hand.pop(future).seat
+            seat, size, _ = in_hand.pop(future)
             error = CancelledError() if future.cancelled() else future.exception()
             if isinstance(error, (LeaseLost, RunStopped)):
                 raise error
@@ -128,7 +145,7 @@ class Crew:
                 self._give_up(seat, task.job, _as_reason(error))
                 continue
             self._known.add(seat.name)
-            chunks.append(future.result())
+            chunks.append((future.result(), size))
         for future in [future for future, held in in_hand.items() if held.until < time.monotonic()]:
             future.cancel()
             seat = in_hand.pop(future).seat

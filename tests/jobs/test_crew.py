@@ -241,6 +241,15 @@ def test_a_worker_with_another_program_does_nothing_and_says_what_to_do(
     assert as_left(populated) == expected
 
 
+def test_chunks_become_smaller_when_they_hold_boxes_for_long_and_larger_again() -> None:
+    assert crew.fitting(5000, 0.25, 5000) == 5000
+    assert crew.fitting(5000, 1.0, 5000) == 1250
+    assert crew.fitting(1250, 0.05, 5000) == 2500
+    assert crew.fitting(4000, 0.05, 5000) == 5000
+    assert crew.fitting(1, 60.0, 5000) == 1
+    assert crew.fitting(1, 0.0, 5000) == 2
+
+
 def test_an_assignment_tells_no_password() -> None:
     run_of_day = Run(ON, 1, "everything", ON)
     assignment = worker.Assignment(
