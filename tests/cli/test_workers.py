@@ -36,15 +36,20 @@ BOXES = 40
         (("--engine", "celery"), "'celery' is not one of"),
     ],
 )
-@pytest.mark.parametrize("command", [("run",), ("replay", "2027-03-31")])
 def test_what_cannot_be_is_refused_before_anything_is_done(
-    lifecycle: Type, command: tuple[str, ...], options: tuple[str, ...], complaint: str
+    lifecycle: Type, options: tuple[str, ...], complaint: str
 ) -> None:
-    typed = lifecycle(*command, *options)
+    typed = lifecycle("replay", "2027-03-31", *options)
 
     assert typed.code == 2
     assert complaint in typed.err
     assert json.loads(lifecycle("status", "--json").out)["runs"] == []
+
+
+def test_run_is_refused_likewise(lifecycle: Type) -> None:
+    typed = lifecycle("run", "--workers", "2")
+
+    assert (typed.code, "workers.count: SQLite" in typed.err) == (2, True)
 
 
 def test_one_worker_is_what_there_is_without_asking(lifecycle: Type) -> None:
