@@ -20,6 +20,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, true
@@ -44,13 +45,12 @@ class Part:
 
 
 class Chunk(NamedTuple):
-    """What a worker did: to how many boxes, and where it got to; none if it found nothing more to take.
+    """What a worker did: to how many boxes. `seconds` is for how long it held them.
 
-    `seconds` is for how long it held them. `failed` says why it had to leave them as they were, if it had to.
+    `failed` says why it had to leave them as they were, if it had to.
     """
 
     boxes: int
-    last: Place | None
     seconds: float
     failed: str | None = None
 
@@ -65,7 +65,7 @@ def apply_in_chunks(task: Task, part: Part) -> None:
     chunks = 1
     if after is not None and task.share is not None:
         keep_statistics_true(task, chunks)
-        task.share(task, part.name, after)
+        task.share(task, part.name, after, partial(_ahead, task, part))
         after = _apply_to_next(task, part, None)
     while after is not None:
         keep_statistics_true(task, chunks)
@@ -80,8 +80,10 @@ def keep_statistics_true(task: Task, chunks: int) -> None:
             statistics.refresh(connection, events)
 
 
-def take_chunk(task: Task, part: Part, after: Place) -> Chunk:
-    """Make the change to the next boxes that nobody else has in hand, as one of several that work on a part.
+def take_chunk(task: Task, part: Part, after: Place, until: Place | None) -> Chunk:
+    """Make the change to the boxes between two places that nobody else has in hand, as one of several workers.
+
+    Without `until`, to as many as make a chunk.
 
     They are asked again once they are locked: who had them before may have written their events after this choice had
     begun, and a box that is only told of is not altered, so that the lock alone would not notice.
@@ -89,19 +91,19 @@ def take_chunk(task: Task, part: Part, after: Place) -> Chunk:
     A chunk that fails is left: halving it takes patience, and one who parks.
     """
     ids: Sequence[int] = ()
-    following: Place | None = None
     began = time.monotonic()
     try:
         with task.store.write() as connection:
-            ids, following = _next(connection, part.due, after, task.chunk_size, pass_over_locked=True)
+            due_here = part.due if until is None else and_(part.due, up_to(until))
+            ids = _chosen(connection, due_here, after, task.chunk_size, pass_over_locked=True)
             still_due = _locked(connection, part.due, ids) if ids else ()
             if still_due:
                 part.change(connection, still_due)
     except Exception as error:
         if not ids or not concerns_one_row(error):
             raise
-        return Chunk(0, following, time.monotonic() - began, runs.describe(error))
-    return Chunk(len(still_due), following, time.monotonic() - began)
+        return Chunk(0, time.monotonic() - began, runs.describe(error))
+    return Chunk(len(still_due), time.monotonic() - began)
 
 
 def _apply_to_next(task: Task, part: Part, after: Place | None) -> Place | None:
@@ -115,7 +117,8 @@ def _apply_to_next(task: Task, part: Part, after: Place | None) -> Place | None:
 
     try:
         with task.store.write() as connection:
-            ids, following = _next(connection, part.due, after, task.chunk_size)
+            ids = _chosen(connection, part.due, after, task.chunk_size)
+            following = _last(connection, ids) if len(ids) == task.chunk_size else None
             if ids:
                 part.change(connection, _locked(connection, part.due, ids, just_read=True))
     except Exception as error:
@@ -126,15 +129,27 @@ def _apply_to_next(task: Task, part: Part, after: Place | None) -> Place | None:
     return following
 
 
-def _next(
+def _ahead(task: Task, part: Part, after: Place, number: int) -> Place | None:
+    with task.store.read() as connection:
+        last = connection.execute(
+            select(boxes.c.expires_on, boxes.c.address_key)
+            .where(part.due, after_the(after))
+            .order_by(boxes.c.expires_on, boxes.c.address_key)
+            .offset(number - 1)
+            .limit(1)
+        ).one_or_none()
+    return None if last is None else Place(last.expires_on, last.address_key)
+
+
+def _chosen(
     connection: Connection,
     due: ColumnElement[bool],
     after: Place | None,
     limit: int,
     *,
     pass_over_locked: bool = False,
-) -> tuple[Sequence[int], Place | None]:
-    """The ids of the next boxes, and the last of them; none if they are fewer than were asked for."""
+) -> Sequence[int]:
+    """The ids of the next boxes."""
     rows = (
         select(boxes.c.id)
         .where(due, true() if after is None else after_the(after))
@@ -145,7 +160,7 @@ def _next(
         rows = rows.with_for_update(of=boxes, key_share=True, skip_locked=True)
     chosen = rows.subquery("chosen")
     ids: Sequence[int] = connection.execute(select(listed(chosen.c.id))).scalar_one()
-    return ids, _last(connection, ids) if len(ids) == limit else None
+    return ids
 
 
 def _locked(
@@ -181,4 +196,12 @@ def after_the(last: Any) -> ColumnElement[bool]:
     return and_(
         boxes.c.expires_on >= last.expires_on,
         or_(boxes.c.expires_on > last.expires_on, boxes.c.address_key > last.address_key),
+    )
+
+
+def up_to(last: Place) -> ColumnElement[bool]:
+    """The boxes that do not come after this place."""
+    return and_(
+        boxes.c.expires_on <= last.expires_on,
+        or_(boxes.c.expires_on < last.expires_on, boxes.c.address_key <= last.address_key),
     )

@@ -1,12 +1,13 @@
 """The workers of a run, and the handing out of chunks to them.
 
 One call is one chunk: each seat gets the next call when it has answered the last one, and an answer says how many boxes
-were done and where the worker got to. So nothing has to be divided beforehand, counts and progress are those of the
-whole, and the emergency stop or a signal, looked for between two answers, ends the work of all.
+were done. So counts and progress are those of the whole, and the emergency stop or a signal, looked for between two
+answers, ends the work of all.
 
-Where calls begin is a matter of speed only. It is the farthest place that anybody got to: what lies before it is done,
-or in somebody's hands, or was left. Nothing here has to be right about that, because `chunks.apply_in_chunks` goes over
-the whole part afterwards. Therefore a worker that fails in any way is simply given up for the rest of the run: its
+Each call names the places between which its boxes lie, found ahead of the workers, so that none looks at what another
+has in hand: a box that is only told of is not altered, and who chose it a moment too early would find it done. That is
+a matter of speed only. Nothing here has to be right about it, because `chunks.apply_in_chunks` goes over the whole part
+afterwards. Therefore a worker that fails in any way is simply given up for the rest of the run: its
 boxes are free again, the others go on, and if none is left, the run does the work alone.
 
 Several workers slow each other down, and a clerk who wants a box that is in hand waits for as long as its chunk takes.
@@ -32,7 +33,7 @@ from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.engines import Seat
 from lifecycle_jobs.errors import LeaseLost, RunStopped
 from lifecycle_jobs.jobs.chunks import Chunk, keep_statistics_true
-from lifecycle_jobs.jobs.task import Place, Task
+from lifecycle_jobs.jobs.task import Ahead, Place, Task
 from lifecycle_jobs.jobs.worker import Assignment, WorkerFailed, do_chunk
 from lifecycle_jobs.lease import Lease
 from lifecycle_jobs.settings import Settings
@@ -76,14 +77,14 @@ class Crew:
         self._lease = lease
         self._given_up: Counter[str] = Counter()
 
-    def share(self, task: Task, part: str, after: Place) -> None:
+    def share(self, task: Task, part: str, after: Place, ahead: Ahead) -> None:
         """Have the workers do a part from a place on, until nothing is left to hand out or nobody to hand it to.
 
         When RunStopped is raised, no chunk begins any more, and what is in hand is waited for.
         """
         in_hand: dict[Future[Chunk], _InHand] = {}
         try:
-            self._hand_out(task, part, after, in_hand)
+            self._hand_out(task, part, after, ahead, in_hand)
         except RunStopped:
             self._finish(task, in_hand)
             raise
@@ -97,12 +98,18 @@ class Crew:
         self._given_up.clear()
         return told
 
-    def _hand_out(self, task: Task, part: str, after: Place, in_hand: dict[Future[Chunk], _InHand]) -> None:
+    def _hand_out(
+        self, task: Task, part: str, begin: Place, ahead: Ahead, in_hand: dict[Future[Chunk], _InHand]
+    ) -> None:
         assignment = self._assignment(task)
-        chunks, is_more = 1, True
+        chunks = 1
+        after: Place | None = begin
         while True:
-            if is_more:
-                self._fill(assignment, part, after, in_hand)
+            for seat in self._free(in_hand):
+                if after is not None:
+                    until = ahead(after, assignment.chunk_size)
+                    self._give(seat, assignment, part, (after, until), in_hand)
+                    after = until
             if not in_hand:
                 return
             for chunk, size in self._answers(task, in_hand):
@@ -113,24 +120,29 @@ class Crew:
                 if chunk.failed is not None:
                     log.warning("chunk_left_for_later", job=task.job, why=chunk.failed)
                 task.advance(chunk.boxes)
-                if chunk.last is None:
-                    is_more = False
-                else:
-                    after = max(after, chunk.last)
 
-    def _fill(self, assignment: Assignment, part: str, after: Place, in_hand: dict[Future[Chunk], _InHand]) -> None:
-        """Give every seat that is free a call."""
+    def _free(self, in_hand: dict[Future[Chunk], _InHand]) -> list[Seat]:
         busy = {held.seat.name for held in in_hand.values()}
-        for seat in [seat for seat in self._seats if seat.name not in busy]:
-            try:
-                future = seat.executor.submit(do_chunk, assignment, part, after)
-            except Exception as error:  # noqa: BLE001 -- whatever an engine has: the run can do without
-                self._give_up(seat, assignment.job, _as_reason(error))
-            else:
-                patience = self._settings.workers.time_out + _ON_ITS_WAY
-                if seat.name not in self._known:
-                    patience += _STARTS_WITHIN
-                in_hand[future] = _InHand(seat, assignment.chunk_size, time.monotonic() + patience)
+        return [seat for seat in self._seats if seat.name not in busy]
+
+    def _give(
+        self,
+        seat: Seat,
+        assignment: Assignment,
+        part: str,
+        places: tuple[Place, Place | None],
+        in_hand: dict[Future[Chunk], _InHand],
+    ) -> None:
+        """Give a seat a call."""
+        try:
+            future = seat.executor.submit(do_chunk, assignment, part, *places)
+        except Exception as error:  # noqa: BLE001 -- whatever an engine has: the run can do without
+            self._give_up(seat, assignment.job, _as_reason(error))
+        else:
+            patience = self._settings.workers.time_out + _ON_ITS_WAY
+            if seat.name not in self._known:
+                patience += _STARTS_WITHIN
+            in_hand[future] = _InHand(seat, assignment.chunk_size, time.monotonic() + patience)
 
     def _answers(self, task: Task, in_hand: dict[Future[Chunk], _InHand]) -> list[tuple[Chunk, int]]:
         """What has been answered, after a moment at most, and how much was asked for; who failed is given up."""

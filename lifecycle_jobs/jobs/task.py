@@ -87,5 +87,8 @@ class Task:
         return {name: counted[name] for name, _ in refusals if name in counted}
 
 
-Share = Callable[[Task, str, Place], None]
+Ahead = Callable[[Place, int], Place | None]
+"""The last of the next so many boxes of a part after a place; none if there are fewer."""
+
+Share = Callable[[Task, str, Place, Ahead], None]
 """Has workers do a part of a job, known by its name, from a place on; returns when there is nothing to hand out."""

@@ -51,8 +51,8 @@ class Assignment:
     chunk_size: int
 
 
-def do_chunk(assignment: Assignment, part: str, after: Place) -> Chunk:
-    """Take the next chunk of a part after a place and do it.
+def do_chunk(assignment: Assignment, part: str, after: Place, until: Place | None) -> Chunk:
+    """Do the chunk of a part that lies between two places, or the next one if the second is not known.
 
     Raises WorkerFailed if this process cannot, EmergencyStop while that is on, LeaseLost if the run has lost its lease.
     """
@@ -72,7 +72,7 @@ def do_chunk(assignment: Assignment, part: str, after: Place) -> Chunk:
     try:
         Switch(store).check()
         parts = _PARTS[assignment.job](task, assignment.rules)
-        return take_chunk(task, next(each for each in parts if each.name == part), after)
+        return take_chunk(task, next(each for each in parts if each.name == part), after, until)
     except SQLAlchemyError as error:
         # As a sentence: what the database says of a row may neither travel nor stand in the logs of a cluster.
         raise WorkerFailed(describe(error)) from None
