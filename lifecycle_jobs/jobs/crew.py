@@ -104,12 +104,16 @@ class Crew:
         assignment = self._assignment(task)
         chunks = 1
         after: Place | None = begin
+        found: list[tuple[Place, Place | None]] = []
         while True:
-            for seat in self._free(in_hand):
-                if after is not None:
+            free = self._free(in_hand)
+            for number in range(len(free) + 1):  # one more than is needed now: nobody shall wait until it is found
+                if after is not None and not found:
                     until = ahead(after, assignment.chunk_size)
-                    self._give(seat, assignment, part, (after, until), in_hand)
+                    found.append((after, until))
                     after = until
+                if found and number < len(free):
+                    self._give(free[number], assignment, part, found.pop(), in_hand)
             if not in_hand:
                 return
             for chunk, size in self._answers(task, in_hand):
