@@ -23,7 +23,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 import structlog
@@ -102,25 +101,24 @@ class Crew:
         self, task: Task, part: str, begin: Place, ahead: Ahead, in_hand: dict[Future[Chunk], _InHand]
     ) -> None:
         assignment = self._assignment(task)
-        chunks = 1
+        chunks, size = 1, task.chunk_size
         after: Place | None = begin
         found: list[tuple[Place, Place | None]] = []
         while True:
             free = self._free(in_hand)
             for number in range(len(free) + 1):  # one more than is needed now: nobody shall wait until it is found
                 if after is not None and not found:
-                    until = ahead(after, assignment.chunk_size)
+                    until = ahead(after, size)
                     found.append((after, until))
                     after = until
                 if found and number < len(free):
-                    self._give(free[number], assignment, part, found.pop(), in_hand)
+                    self._give(free[number], assignment, part, found.pop(), size, in_hand)
             if not in_hand:
                 return
-            for chunk, size in self._answers(task, in_hand):
+            for chunk, asked in self._answers(task, in_hand):
                 chunks += 1
                 keep_statistics_true(task, chunks)
-                next_size = fitting(size, chunk.seconds, task.chunk_size)
-                assignment = replace(assignment, chunk_size=next_size)
+                size = fitting(asked, chunk.seconds, task.chunk_size)
                 if chunk.failed is not None:
                     log.warning("chunk_left_for_later", job=task.job, why=chunk.failed)
                 task.advance(chunk.boxes)
@@ -135,6 +133,7 @@ class Crew:
         assignment: Assignment,
         part: str,
         places: tuple[Place, Place | None],
+        size: int,
         in_hand: dict[Future[Chunk], _InHand],
     ) -> None:
         """Give a seat a call."""
@@ -146,7 +145,7 @@ class Crew:
             patience = self._settings.workers.time_out + _ON_ITS_WAY
             if seat.name not in self._known:
                 patience += _STARTS_WITHIN
-            in_hand[future] = _InHand(seat, assignment.chunk_size, time.monotonic() + patience)
+            in_hand[future] = _InHand(seat, size, time.monotonic() + patience)
 
     def _answers(self, task: Task, in_hand: dict[Future[Chunk], _InHand]) -> list[tuple[Chunk, int]]:
         """What has been answered, after a moment at most, and how much was asked for; who failed is given up."""
