@@ -20,11 +20,14 @@ from lifecycle_jobs import lease, runs
 from lifecycle_jobs.db.conditions import unresolved
 from lifecycle_jobs.db.faults import in_halves
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import boxes, charges, events
+from lifecycle_jobs.db.tables import charges
+from lifecycle_jobs.engines import take_seats
 from lifecycle_jobs.errors import LeaseHeld, RunStopped
 from lifecycle_jobs.gates import check_plans
 from lifecycle_jobs.jobs import auto_renew, delete, reconcile_charges, renew_addons, send_alerts, suspend
 from lifecycle_jobs.jobs.collecting import collector_for, patience_of
+from lifecycle_jobs.jobs.crew import Crew
+from lifecycle_jobs.jobs.happened import happened
 from lifecycle_jobs.jobs.task import Progress, Task
 from lifecycle_jobs.mail import records
 from lifecycle_jobs.mail.compose import compose, compose_within, of_run, unfinished_operations
@@ -84,16 +87,21 @@ class DayReport:
 def run_day(
     store: Store, settings: Settings, on: date, operator: Operator, wish: Wish, progress: Progress
 ) -> DayReport:
-    """Do the day, or what is left of it. Raises LeaseHeld if another run is under way, EmergencyStop if it is on."""
+    """Do the day, or what is left of it, with the workers that the settings name.
+
+    Raises LeaseHeld if another run is under way, EmergencyStop if it is on, ConfigurationError if there are no workers
+    to be had.
+    """
     started = time.perf_counter()
     Switch(store).check()
     progress = heeding(store, progress)
-    with lease.hold(store, "run", settings.lease.seconds) as held:
+    with lease.hold(store, "run", settings.lease.seconds) as held, take_seats(settings.workers) as seats:
         fenced = store.fenced(held)
+        crew = Crew(seats, store, settings, held) if seats else None
         if wish.approve_deletions is not None:
             approve_number(fenced, operator, on, wish.approve_deletions)
         try:
-            report = _do(fenced, settings, open_gateway(settings), on, wish, progress)
+            report = _do(fenced, settings, open_gateway(settings), on, wish, progress, crew)
         except (OperationalError, InterfaceError, NoConnectionFree) as error:
             message = (
                 f"The run of {on} stopped: the database does not work ({runs.describe(error)}). "
@@ -123,7 +131,7 @@ def rehearse_day(
             approve_number(rehearsal, operator, on, wish.approve_deletions)
         report = _do(rehearsal, settings, open_gateway(settings).rehearse(), on, wish, progress)
         with rehearsal.read() as connection:
-            report.would_do = [] if report.run_pass is None else _happened(connection, on, report.run_pass, last_charge)
+            report.would_do = [] if report.run_pass is None else happened(connection, on, report.run_pass, last_charge)
     report.seconds = time.perf_counter() - started
     return report
 
@@ -157,7 +165,15 @@ def reconcile(store: Store, settings: Settings, operator: Operator, progress: Pr
     return report
 
 
-def _do(store: Store, settings: Settings, gateway: Gateway, on: date, wish: Wish, progress: Progress) -> DayReport:
+def _do(
+    store: Store,
+    settings: Settings,
+    gateway: Gateway,
+    on: date,
+    wish: Wish,
+    progress: Progress,
+    crew: Crew | None = None,
+) -> DayReport:
     check_plans(store, settings)
     report = DayReport(on)
     run = runs.begin(store, on, since=wish.since, again=wish.again, take_up=wish.take_up)
@@ -168,7 +184,7 @@ def _do(store: Store, settings: Settings, gateway: Gateway, on: date, wish: Wish
         with store.write() as connection:
             records.queue_parked_again(connection)
         approved = wish.approve_deletions is not None
-        report.jobs = _do_jobs(store, settings, gateway, run, progress, approved=approved)
+        report.jobs = _do_jobs(store, settings, gateway, run, progress, crew, approved=approved)
         started = time.perf_counter()
         report.queued = _compose_all(store, settings, run, progress)
         composed = time.perf_counter()
@@ -187,7 +203,14 @@ def _do(store: Store, settings: Settings, gateway: Gateway, on: date, wish: Wish
 
 
 def _do_jobs(
-    store: Store, settings: Settings, gateway: Gateway, run: Run, progress: Progress, *, approved: bool
+    store: Store,
+    settings: Settings,
+    gateway: Gateway,
+    run: Run,
+    progress: Progress,
+    crew: Crew | None,
+    *,
+    approved: bool,
 ) -> list[JobReport]:
     """`approved`: a number of deletions was approved just now, so a refusal before an interruption is void."""
     work = _work(settings, gateway)
@@ -195,7 +218,8 @@ def _do_jobs(
         finished = runs.finished_jobs(connection, run)
     reports = []
     for name, _ in JOBS:
-        task = Task(name, store, run, settings.catalog(), settings.database.chunk_size, progress)
+        share = None if crew is None else crew.share
+        task = Task(name, store, run, settings.catalog(), settings.database.chunk_size, progress, share=share)
         if name in finished and not (finished[name].refused and approved):
             if name == reconcile_charges.NAME and auto_renew.NAME not in finished:
                 # Only then can a charge have been cut off; later its event would come too late for its message.
@@ -209,6 +233,7 @@ def _do_jobs(
         report = work[name](task)
         with store.read() as connection:
             report.done = runs.events_by_kind(connection, run, name) | report.done
+        report.failures += [] if crew is None else crew.failures()
         report.seconds = time.perf_counter() - started
         runs.job_finished(store, run, report)
         log.info(
@@ -297,42 +322,3 @@ def _left_for_a_person(connection: Connection, job: str | None = None) -> list[s
     if to_refund:
         found.append(f"{to_refund} payments are to be refunded. See: lifecycle-jobs refunds list")
     return found
-
-
-def _happened(connection: Connection, on: date, run_pass: int, last_charge: int) -> list[dict[str, Any]]:
-    """Every event of a pass, and every new charge without one, in the order they were written."""
-    rows = connection.execute(
-        select(events, boxes.c.address)
-        .join(boxes, boxes.c.id == events.c.box_id)
-        .where(events.c.run_on == on, events.c.run_pass == run_pass)
-        .order_by(events.c.id)
-    )
-    happened = [
-        {
-            "job": row.job,
-            "what": row.kind,
-            "address": row.address,
-            "addon_id": row.addon_id,
-            "term_expires_on": row.term_expires_on.isoformat(),
-            "detail": row.detail,
-        }
-        for row in rows
-    ]
-    silent = connection.execute(
-        select(charges, boxes.c.address)
-        .join(boxes, boxes.c.id == charges.c.box_id)
-        .where(charges.c.id > last_charge, charges.c.status.in_(("unknown", "not_attempted")))
-        .order_by(charges.c.id)
-    )
-    happened += [
-        {
-            "job": auto_renew.NAME,
-            "what": f"charge.{row.status}",
-            "address": row.address,
-            "addon_id": None,
-            "term_expires_on": row.term_expires_on.isoformat(),
-            "detail": {"slot": row.slot},
-        }
-        for row in silent
-    ]
-    return happened

@@ -2,7 +2,9 @@
 
 Whoever takes the lease gets a higher token; every write of a run first checks that its token is still the highest.
 On PostgreSQL the check locks the lease's row for the length of the transaction, so a take-over is refused
-during a write and a write after a take-over fails: there is no moment in between.
+during a write and a write after a take-over fails: there is no moment in between. It takes the weakest lock there is
+(FOR KEY SHARE): a take-over (FOR UPDATE) cannot pass it, the heartbeat, which changes no key, can. With a stronger one
+several workers, whose writes overlap, would keep the heartbeat waiting until the lease had ended.
 
 A lease ends by itself after `lease.seconds` without renewal. A holder that died on this machine is recognised at
 once by its process, so that a run that was killed can be continued without waiting.
@@ -36,7 +38,7 @@ from lifecycle_jobs.errors import LeaseHeld, LeaseLost
 log = structlog.get_logger()
 
 # Every write asks for it, so it is put together once.
-_TOKEN = select(leases.c.token).where(leases.c.name == bindparam("lease")).with_for_update(read=True)
+_TOKEN = select(leases.c.token).where(leases.c.name == bindparam("lease")).with_for_update(read=True, key_share=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class Lease:
     def holds(self) -> ColumnElement[bool]:
         """Whether this is still the highest token, as a condition; it holds so until the statement is committed."""
         mine = select(leases.c.token).where(leases.c.name == self.name, leases.c.token == self.token)
-        return mine.with_for_update(read=True).exists()
+        return mine.with_for_update(read=True, key_share=True).exists()
 
 
 @contextmanager

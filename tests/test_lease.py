@@ -246,7 +246,7 @@ def test_a_repeated_update_changes_nothing_once_the_lease_is_lost(store: Store) 
         assert connection.scalar(select(leases.c.holder).where(leases.c.name == "other")) == "first"
 
 
-def test_a_repeated_update_that_began_first_is_waited_for_by_who_takes_over(postgresql_store: Store) -> None:
+def test_nobody_takes_over_while_a_repeated_update_is_under_way(postgresql_store: Store) -> None:
     slow = update(leases).where(leases.c.name == "other", func.pg_sleep(0.5).is_not(None)).values(holder="late")
     with postgresql_store.write() as connection:
         connection.execute(insert(leases).values(name="other", token=1, expires_at=clock.now()))
@@ -254,11 +254,78 @@ def test_a_repeated_update_that_began_first_is_waited_for_by_who_takes_over(post
         with postgresql_store.fenced(held).repeating(slow) as repeat, ThreadPoolExecutor(1) as thread:
             updating = thread.submit(repeat, [{}])
             time.sleep(0.2)
-            with postgresql_store.write() as connection:
-                connection.execute(update(leases).where(leases.c.name == "run").values(token=held.token + 1))
-                assert connection.scalar(select(leases.c.holder).where(leases.c.name == "other")) == "late"
+            _let_end(postgresql_store)
+            with pytest.raises(LeaseHeld, match="in the middle of a write"):
+                lease._take(postgresql_store, "run", 60)
 
         assert updating.result() == 1
+
+
+def test_of_writers_that_overlap_none_is_passed_by_a_take_over_and_none_writes_after_it(
+    postgresql_store: Store,
+) -> None:
+    with lease.hold(postgresql_store, "run", 60) as held:
+        fenced = postgresql_store.fenced(held)
+        with fenced.write():
+            with fenced.write():
+                _let_end(postgresql_store)
+                with pytest.raises(LeaseHeld, match="in the middle of a write"):
+                    lease._take(postgresql_store, "run", 60)
+            with pytest.raises(LeaseHeld, match="in the middle of a write"):
+                lease._take(postgresql_store, "run", 60)
+
+        assert lease._take(postgresql_store, "run", 60).token == held.token + 1
+        with pytest.raises(LeaseLost), fenced.write():
+            pass
+
+
+def test_a_write_that_comes_in_the_middle_of_a_take_over_waits_for_it_and_is_refused(postgresql_store: Store) -> None:
+    with lease.hold(postgresql_store, "run", 60) as held, ThreadPoolExecutor(1) as thread:
+        fenced = postgresql_store.fenced(held)
+
+        def write() -> None:
+            with fenced.write():
+                pass
+
+        _let_end(postgresql_store)
+        with postgresql_store.write() as connection:
+            lease._take_free(connection, "run", 60)
+            writing = thread.submit(write)
+            time.sleep(0.3)
+            assert not writing.done()
+
+        with pytest.raises(LeaseLost):
+            writing.result()
+
+
+def test_the_heartbeat_gets_through_while_there_is_always_some_writer(postgresql_store: Store) -> None:
+    """As with several workers: each of their writes holds the lease, and there is no moment without one."""
+    until = time.monotonic() + 2.5
+    with lease.hold(postgresql_store, "run", 1) as held, ThreadPoolExecutor(2) as threads:
+        fenced = postgresql_store.fenced(held)
+
+        def write_on(offset: float) -> None:
+            time.sleep(offset)
+            while time.monotonic() < until:
+                with fenced.write():
+                    time.sleep(0.4)
+
+        writing = [threads.submit(write_on, offset) for offset in (0, 0.2)]
+        time.sleep(2)
+        with postgresql_store.read() as connection:
+            ends = connection.execute(select(leases.c.expires_at).where(leases.c.name == "run")).scalar_one()
+
+        assert ends > clock.now()
+        for each in writing:
+            each.result()
+
+
+def _let_end(store: Store) -> None:
+    """Let the time of the run lease be over, as if its holder had given no sign of life."""
+    with store.write() as connection:
+        connection.execute(
+            update(leases).where(leases.c.name == "run").values(expires_at=clock.now() - timedelta(seconds=1))
+        )
 
 
 def test_giving_back_a_lost_lease_leaves_the_new_holder_alone(store: Store) -> None:

@@ -746,3 +746,28 @@ class TestRetention:
 
     def test_cannot_be_switched_off_by_a_zero(self, tmp_path: Path) -> None:
         assert "retention.history_months" in self.refused(tmp_path, history_months=0)
+
+
+class TestWorkers:
+    def test_are_none_but_the_one_that_does_everything_unless_asked_for(self) -> None:
+        assert load_settings().workers.wanted is False
+
+    def test_need_a_database_that_several_can_write_to(self, chosen: Write) -> None:
+        assert "workers.count: SQLite lets one process write at a time" in refusal(chosen("[workers]\ncount = 2\n"))
+
+    def test_on_dask_need_the_address_of_its_scheduler(self, chosen: Write) -> None:
+        database = '[database]\nurl = "postgresql://lifecycle@db/lifecycle"\n'
+        dask = '[workers]\nengine = "dask"\n'
+
+        assert "workers.scheduler: must be the address" in refusal(chosen(database + dask))
+        assert "workers.scheduler: must be the address" in refusal(
+            chosen(f'{database}{dask}scheduler = "http://h:1"\n')
+        )
+        assert "workers.scheduler: must be the address" in refusal(chosen(f'{database}{dask}scheduler = "tcp://h:x"\n'))
+        scheduler = 'scheduler = "tcp://10.0.0.7:8786"\n'
+        assert "workers.count: is for processes" in refusal(chosen(f"{database}{dask}{scheduler}count = 2\n"))
+        assert load_settings(chosen(f"{database}{dask}{scheduler}")).workers.wanted
+
+    def test_have_no_more_than_a_day_for_a_chunk(self, chosen: Write) -> None:
+        assert "workers.time_out" in refusal(chosen("[workers]\ntime_out = 86401\n"))
+        assert "workers.time_out" in refusal(chosen("[workers]\ntime_out = 0\n"))

@@ -12,7 +12,13 @@ from lifecycle_jobs import clock
 from lifecycle_jobs.checking.check import Check, Verdict, ok, warning, wrong
 from lifecycle_jobs.checking.database import check_database
 from lifecycle_jobs.checking.mail import check_dkim, check_mail
-from lifecycle_jobs.checking.services import check_gateway, check_heartbeat, check_monitoring, check_webhooks
+from lifecycle_jobs.checking.services import (
+    check_gateway,
+    check_heartbeat,
+    check_monitoring,
+    check_webhooks,
+    check_workers,
+)
 from lifecycle_jobs.mail.addresses import NotAnAddress, wire_address
 from lifecycle_jobs.report.pages import check_templates
 from lifecycle_jobs.settings import Loaded, Settings
@@ -27,6 +33,7 @@ def check_everything(loaded: Loaded) -> Iterator[Check]:
     yield from _templates(settings.templates.directory)
     yield _clock(settings)
     yield from check_database(settings)
+    yield from check_workers(settings.workers)
     yield from check_mail(settings)
     yield from check_dkim(settings.mail)
     yield from check_gateway(settings)

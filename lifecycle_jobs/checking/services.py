@@ -1,4 +1,4 @@
-"""What else the program talks to or listens on: the gateway, the mail platform, and those who watch it."""
+"""What else the program talks to or listens on: gateway, mail platform, workers, and those who watch it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from lifecycle_jobs.checking.check import Check, ok, reason, warning, wrong
+from lifecycle_jobs.engines import take_seats
+from lifecycle_jobs.errors import ConfigurationError
 from lifecycle_jobs.payments.gateway import Checkable
 from lifecycle_jobs.payments.gateways import open_gateway
-from lifecycle_jobs.settings import MonitoringSettings, Settings, WebhooksSettings
+from lifecycle_jobs.settings import MonitoringSettings, Settings, WebhooksSettings, WorkersSettings
 
 _PATIENCE: Final = 10
 """Seconds."""
@@ -49,6 +51,18 @@ def check_webhooks(webhooks: WebhooksSettings) -> Iterator[Check]:
         )
     else:
         yield _reachable("webhooks", webhooks.url)
+
+
+def check_workers(workers: WorkersSettings) -> Iterator[Check]:
+    """A Dask scheduler answers and has workers. Nothing is done there; processes of this machine are not started."""
+    if not workers.wanted:
+        return
+    try:
+        with take_seats(workers) as seats:
+            who = "processes of this machine" if workers.engine == "local" else f"threads at {workers.scheduler}"
+            yield ok("workers", f"{len(seats)} {who}")
+    except ConfigurationError as error:
+        yield wrong("workers", str(error), "Look at the [workers] settings.")
 
 
 def check_heartbeat(monitoring: MonitoringSettings) -> Iterator[Check]:

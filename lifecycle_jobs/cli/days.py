@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -30,6 +33,17 @@ Approve = Annotated[
     typer.Option("--approve-deletions", metavar="N", min=1, help="Let exactly N boxes be deleted in this run."),
 ]
 AllowFuture = Annotated[bool, typer.Option("--allow-future", help="Run a date in the future although mail leaves.")]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", min=1, max=256, help="Share suspending, deleting and warning among N."),
+]
+EngineName = Annotated[
+    Literal["local", "dask"] | None,
+    typer.Option("--engine", help="Who the workers are: processes here, or a Dask cluster.", show_default=False),
+]
+Scheduler = Annotated[
+    str | None, typer.Option("--scheduler", metavar="ADDRESS", help="The Dask scheduler, as tcp://10.0.0.7:8786.")
+]
 _SHOWN = 50
 
 
@@ -43,13 +57,16 @@ def run(
     accept_gap: Annotated[
         bool, typer.Option("--accept-gap", help="Go on although the last completed run is too far away.")
     ] = False,
+    workers: Workers = None,
+    engine: EngineName = None,
+    scheduler: Scheduler = None,
     by: By = None,
     why: Why = None,
 ) -> None:
     """Do today's business date: reconcile, renew, suspend, delete, warn, and write to the holders."""
     from lifecycle_jobs.gates import check_gap
 
-    with open_office(config) as office:
+    with _manned(config, workers, engine, scheduler) as office:
         wish = _wish(since, again=again, approve_deletions=approve_deletions)
         if not dry_run:
             if accept_gap:
@@ -92,13 +109,16 @@ def replay(
     since: Since = None,
     approve_deletions: Approve = None,
     allow_future: AllowFuture = False,
+    workers: Workers = None,
+    engine: EngineName = None,
+    scheduler: Scheduler = None,
     by: By = None,
     why: Why = None,
 ) -> None:
     """Do a given business date, or several in order."""
     from lifecycle_jobs.gates import check_date
 
-    with open_office(config) as office:
+    with _manned(config, workers, engine, scheduler) as office:
         first = parse_date(day)
         last = first if until is None else parse_date(until)
         if last < first:
@@ -108,6 +128,24 @@ def replay(
             check_date(office.settings, last, office.today, allow_future=allow_future)
         wish = _wish(since, again=again, approve_deletions=approve_deletions)
         _do(office, _dates(first, last), wish, dry_run=dry_run, json=json, by=by, why=why)
+
+
+@contextmanager
+def _manned(
+    config: Path | None, workers: int | None, engine: Literal["local", "dask"] | None, scheduler: str | None
+) -> Iterator[Office]:
+    """The office with the workers that were asked for, or those of the settings."""
+    from lifecycle_jobs.settings.workers import asked_for
+
+    with open_office(config) as office:
+        chosen = asked_for(
+            office.settings.workers,
+            office.settings.database.url,
+            count=workers,
+            engine=engine,
+            scheduler=scheduler,
+        )
+        yield replace(office, settings=office.settings.model_copy(update={"workers": chosen}))
 
 
 def _dates(first: date, last: date) -> Iterator[date]:

@@ -142,8 +142,13 @@ def database_url(url: str) -> URL:
     raise ConfigurationError(message)
 
 
-def open_store(url: str) -> Store:
-    """The store behind a URL. Nothing is connected yet."""
+def open_store(url: str, *, time_out: int | None = None, name: str = "lifecycle-jobs") -> Store:
+    """The store behind a URL. Nothing is connected yet.
+
+    `name` is what PostgreSQL shows for its connections. With `time_out` (seconds) it ends a statement that takes longer
+    and a transaction in which nothing happens for longer, and it notices within a second when we are gone, in the
+    middle of a statement too (from PostgreSQL 14 on; an older one refuses such a connection).
+    """
     parsed = database_url(url)
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(parsed, connect_args={"timeout": _SQLITE_BUSY_SECONDS}, hide_parameters=True)
@@ -151,10 +156,17 @@ def open_store(url: str) -> Store:
         event.listen(engine, "begin", _begin_sqlite)
     else:
         # Intents must survive a power cut even where the server was tuned to forget them.
-        arguments = {"options": f"-c synchronous_commit=on -c timezone=UTC {_NOBODY_SLEEPS}", **_NOTICE_SILENCE}
+        limits = _NOBODY_SLEEPS if time_out is None else _nobody_dawdles(time_out)
+        options = f"-c synchronous_commit=on -c timezone=UTC {limits}"
+        arguments = {"options": options, "application_name": name, **_NOTICE_SILENCE}
         engine = create_engine(parsed, connect_args=arguments, hide_parameters=True)
         event.listen(engine, "begin", _begin_postgresql)
     return Store(engine)
+
+
+def _nobody_dawdles(seconds: int) -> str:
+    limits = f"-c statement_timeout={seconds}s -c idle_in_transaction_session_timeout={seconds}s"
+    return f"{limits} -c client_connection_check_interval=1s"
 
 
 def open_beside(store: Store, *, patience: int) -> Store:

@@ -3,56 +3,124 @@
 Each chunk is one transaction with the choice, the change and its events; no box travels through this program but for
 its id. On PostgreSQL the chosen boxes are locked, in the order of their ids as everybody does, and asked again what
 makes them due: one that was altered in between is left alone. SQLite lets nobody write from the choice on.
+
+With workers the boxes themselves are the queue. Whoever takes a chunk locks it while choosing, passing over what others
+have locked (SKIP LOCKED), in the transaction that changes it. So a chunk belongs to whoever can change it: a worker
+that dies gives it back at once, and its boxes are as due as before; one that hangs loses it when PostgreSQL ends its
+transaction. The alternative, a table in which workers claim chunks, would have to be filled before and emptied after,
+would cost a durable write for each claim, and a claim outlives its worker: somebody would have to find the dead, and
+decide how much of a chunk they had done.
+
+At the end this process goes over the part by itself, from the beginning and waiting for locks. It finds what workers
+left, so what the day comes to does not depend on them; and it is where the next part, or job, waits for this one.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, true
 
+from lifecycle_jobs import runs
 from lifecycle_jobs.db import statistics
 from lifecycle_jobs.db.dialect import among, listed, writes_alone
 from lifecycle_jobs.db.faults import concerns_one_row, in_halves
 from lifecycle_jobs.db.tables import boxes, events
-from lifecycle_jobs.jobs.task import Task
+from lifecycle_jobs.jobs.task import Place, Task
 
 Change: TypeAlias = Callable[[Connection, Sequence[int]], None]
 
 
-def apply_in_chunks(task: Task, due: ColumnElement[bool], change: Change) -> None:
-    """Call `change` with the ids of all due boxes, by E and address, a chunk and a transaction at a time.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A change to all boxes that are due for it. The name is its own within the job, and the same everywhere."""
+
+    name: str
+    due: ColumnElement[bool]
+    change: Change
+
+
+class Chunk(NamedTuple):
+    """What a worker did: to how many boxes. `seconds` is for how long it held them.
+
+    `failed` says why it had to leave them as they were, if it had to.
+    """
+
+    boxes: int
+    seconds: float
+    failed: str | None = None
+
+
+def apply_in_chunks(task: Task, part: Part) -> None:
+    """Make the change to all due boxes, by E and address, a chunk and a transaction at a time.
 
     They are locked, and due while they are. A chunk that fails is halved until the failing box stands alone and is
-    parked.
+    parked. If there are workers, and more than one chunk, they do it, and here what they leave is done.
     """
-    after: ColumnElement[bool] | None = and_(True)
-    chunks = 0
+    after = _apply_to_next(task, part, None)
+    chunks = 1
+    if after is not None and task.share is not None:
+        keep_statistics_true(task, chunks)
+        task.share(task, part.name, after, partial(_ahead, task, part))
+        after = _apply_to_next(task, part, None)
     while after is not None:
-        after = _apply_to_next(task, due, after, change)
+        keep_statistics_true(task, chunks)
+        after = _apply_to_next(task, part, after)
         chunks += 1
-        if after is not None and chunks.bit_count() == 1:  # the first, second, fourth, eighth …
-            with task.store.write(durable=False) as connection:
-                statistics.refresh(connection, events)
 
 
-def _apply_to_next(
-    task: Task, due: ColumnElement[bool], after: ColumnElement[bool], change: Change
-) -> ColumnElement[bool] | None:
-    """One chunk; what comes after it, or none if nothing can."""
+def keep_statistics_true(task: Task, chunks: int) -> None:
+    """After the first, second, fourth, eighth … chunk, have the database look how much history there is by now."""
+    if chunks.bit_count() == 1:
+        with task.store.write(durable=False) as connection:
+            statistics.refresh(connection, events)
+
+
+def take_chunk(task: Task, part: Part, after: Place, until: Place | None) -> Chunk:
+    """Make the change to the boxes between two places that nobody else has in hand, as one of several workers.
+
+    Without `until`, to as many as make a chunk.
+
+    They are asked again once they are locked: who had them before may have written their events after this choice had
+    begun, and a box that is only told of is not altered, so that the lock alone would not notice.
+
+    A chunk that fails is left: halving it takes patience, and one who parks.
+    """
     ids: Sequence[int] = ()
-    following: ColumnElement[bool] | None = None
+    began = time.monotonic()
+    try:
+        with task.store.write() as connection:
+            due_here = part.due if until is None else and_(part.due, up_to(until))
+            ids = _chosen(connection, due_here, after, task.chunk_size, pass_over_locked=True)
+            still_due = _locked(connection, part.due, ids) if ids else ()
+            if still_due:
+                part.change(connection, still_due)
+    except Exception as error:
+        if not ids or not concerns_one_row(error):
+            raise
+        return Chunk(0, time.monotonic() - began, runs.describe(error))
+    return Chunk(len(still_due), time.monotonic() - began)
+
+
+def _apply_to_next(task: Task, part: Part, after: Place | None) -> Place | None:
+    """One chunk; the last of it, or none if nothing can come after it."""
+    ids: Sequence[int] = ()
+    following: Place | None = None
 
     def apply(some: Sequence[int]) -> None:
         with task.store.write() as connection:
-            change(connection, _locked(connection, due, some))
+            part.change(connection, _locked(connection, part.due, some))
 
     try:
         with task.store.write() as connection:
-            ids, following = _next(connection, due, after, task.chunk_size)
+            ids = _chosen(connection, part.due, after, task.chunk_size)
+            following = _last(connection, ids) if len(ids) == task.chunk_size else None
             if ids:
-                change(connection, _locked(connection, due, ids, just_read=True))
+                part.change(connection, _locked(connection, part.due, ids, just_read=True))
     except Exception as error:
         if not ids or not concerns_one_row(error):
             raise
@@ -61,19 +129,38 @@ def _apply_to_next(
     return following
 
 
-def _next(
-    connection: Connection, due: ColumnElement[bool], after: ColumnElement[bool], limit: int
-) -> tuple[Sequence[int], ColumnElement[bool] | None]:
-    """The ids of the next boxes, and what comes after them; none if they are fewer than were asked for."""
-    chosen = (
+def _ahead(task: Task, part: Part, after: Place, number: int) -> Place | None:
+    with task.store.read() as connection:
+        last = connection.execute(
+            select(boxes.c.expires_on, boxes.c.address_key)
+            .where(part.due, after_the(after))
+            .order_by(boxes.c.expires_on, boxes.c.address_key)
+            .offset(number - 1)
+            .limit(1)
+        ).one_or_none()
+    return None if last is None else Place(last.expires_on, last.address_key)
+
+
+def _chosen(
+    connection: Connection,
+    due: ColumnElement[bool],
+    after: Place | None,
+    limit: int,
+    *,
+    pass_over_locked: bool = False,
+) -> Sequence[int]:
+    """The ids of the next boxes."""
+    rows = (
         select(boxes.c.id)
-        .where(due, after)
+        .where(due, true() if after is None else after_the(after))
         .order_by(boxes.c.expires_on, boxes.c.address_key)
         .limit(limit)
-        .subquery("chosen")
     )
+    if pass_over_locked:
+        rows = rows.with_for_update(of=boxes, key_share=True, skip_locked=True)
+    chosen = rows.subquery("chosen")
     ids: Sequence[int] = connection.execute(select(listed(chosen.c.id))).scalar_one()
-    return ids, _after_the_last(connection, ids) if len(ids) == limit else None
+    return ids
 
 
 def _locked(
@@ -93,14 +180,14 @@ def _locked(
     return locked
 
 
-def _after_the_last(connection: Connection, ids: Sequence[int]) -> ColumnElement[bool]:
+def _last(connection: Connection, ids: Sequence[int]) -> Place:
     last = connection.execute(
         select(boxes.c.expires_on, boxes.c.address_key)
         .where(among(boxes.c.id, ids))
         .order_by(boxes.c.expires_on.desc(), boxes.c.address_key.desc())
         .limit(1)
     ).one()
-    return after_the(last)
+    return Place(last.expires_on, last.address_key)
 
 
 def after_the(last: Any) -> ColumnElement[bool]:
@@ -109,4 +196,12 @@ def after_the(last: Any) -> ColumnElement[bool]:
     return and_(
         boxes.c.expires_on >= last.expires_on,
         or_(boxes.c.expires_on > last.expires_on, boxes.c.address_key > last.address_key),
+    )
+
+
+def up_to(last: Place) -> ColumnElement[bool]:
+    """The boxes that do not come after this place."""
+    return and_(
+        boxes.c.expires_on <= last.expires_on,
+        or_(boxes.c.expires_on < last.expires_on, boxes.c.address_key <= last.address_key),
     )

@@ -19,7 +19,8 @@ with exactly that number lets them go, in that run only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal, or_, select, update
 
@@ -39,7 +40,7 @@ from lifecycle_jobs.db.conditions import (
 from lifecycle_jobs.db.dialect import among, json_object
 from lifecycle_jobs.db.tables import addons, boxes, deletion_approvals, messages, orders
 from lifecycle_jobs.history import record_for_boxes
-from lifecycle_jobs.jobs.chunks import apply_in_chunks
+from lifecycle_jobs.jobs.chunks import Part, apply_in_chunks
 from lifecycle_jobs.jobs.task import Task
 from lifecycle_jobs.policy import UNPAID, deletions_allowed
 from lifecycle_jobs.runs import JobReport
@@ -55,7 +56,8 @@ def run(task: Task, rules: DeletionSettings) -> JobReport:
         refused = _refusal(connection, task, rules, number)
     report = JobReport(NAME, refused=refused)
     if refused is None:
-        apply_in_chunks(task, _due(task, rules), lambda connection, ids: _delete(connection, task, ids))
+        for part in parts(task, rules):
+            apply_in_chunks(task, part)
     else:
         report.failures.append(refused)
         report.skipped["too_many_at_once"] = number
@@ -64,6 +66,11 @@ def run(task: Task, rules: DeletionSettings) -> JobReport:
     with task.store.read() as connection:
         report.skipped |= task.count_skipped(connection, candidates(task), refusals(task, rules))
     return report
+
+
+def parts(task: Task, rules: DeletionSettings) -> Iterator[Part]:
+    """What this job does to boxes, once it is certain that they may go."""
+    yield Part("unpaid for good", _due(task, rules), partial(_delete, task))
 
 
 def candidates(task: Task) -> ColumnElement[bool]:
@@ -148,7 +155,7 @@ def _refusal(connection: Connection, task: Task, rules: DeletionSettings, number
     )
 
 
-def _delete(connection: Connection, task: Task, ids: Sequence[int]) -> None:
+def _delete(task: Task, connection: Connection, ids: Sequence[int]) -> None:
     connection.execute(
         update(boxes)
         .where(among(boxes.c.id, ids), boxes.c.status == "suspended", boxes.c.suspended_reason == UNPAID)

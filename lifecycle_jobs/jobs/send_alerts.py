@@ -22,7 +22,8 @@ This job writes events only; the messages are made from them afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal, or_
@@ -42,7 +43,7 @@ from lifecycle_jobs.db.conditions import (
 from lifecycle_jobs.db.dialect import among, days_between, days_later, json_object, latest
 from lifecycle_jobs.db.tables import boxes, charges, events, messages
 from lifecycle_jobs.history import record_for_boxes
-from lifecycle_jobs.jobs.chunks import apply_in_chunks
+from lifecycle_jobs.jobs.chunks import Part, apply_in_chunks
 from lifecycle_jobs.jobs.eligibility import not_eligible
 from lifecycle_jobs.jobs.task import Task
 from lifecycle_jobs.policy import UNPAID, Policy, PolicyGroup
@@ -58,6 +59,48 @@ AT_ONCE = 0
 def run(task: Task, rules: DeletionSettings) -> JobReport:
     """Write every alert, notice and warning that is due."""
     report = JobReport(NAME)
+    for warning in _warnings(task, rules):
+        if warning.milestone != AT_ONCE:
+            with task.store.read() as connection:
+                skipped = task.count_skipped(connection, warning.candidates, warning.refusals)
+            for reason, count in skipped.items():
+                report.skipped[reason] = report.skipped.get(reason, 0) + count
+        apply_in_chunks(task, warning.as_part(task))
+    return report
+
+
+def parts(task: Task, rules: DeletionSettings) -> Iterator[Part]:
+    """What this job does for boxes, in this order."""
+    return (warning.as_part(task) for warning in _warnings(task, rules))
+
+
+@dataclass(frozen=True, slots=True)
+class _Warning:
+    """One kind of event for one milestone, to the boxes of some plans."""
+
+    kind: str
+    milestone: int
+    plans: Sequence[str]
+    candidates: ColumnElement[bool]
+    refusals: Refusals
+    detail: ColumnElement[object]
+
+    def as_part(self, task: Task) -> Part:
+        def change(connection: Connection, ids: Sequence[int]) -> None:
+            record_for_boxes(
+                connection,
+                task.origin,
+                self.kind,
+                among(boxes.c.id, ids),
+                detail=self.detail,
+                milestone=self.milestone,
+            )
+
+        name = f"{self.kind} {self.milestone} {' '.join(self.plans)}"
+        return Part(name, and_(self.candidates, none_of(self.refusals)), change)
+
+
+def _warnings(task: Task, rules: DeletionSettings) -> Iterator[_Warning]:
     repeated = _repeated(task)
     for group in task.catalog.groups():
         renewing = will_be_auto_renewed(task)
@@ -67,12 +110,11 @@ def run(task: Task, rules: DeletionSettings) -> JobReport:
         ):
             # Nearest milestone first: once its event stands, the farther ones are no longer due.
             for milestone in sorted(milestones):
-                _before_expiry(task, group, kind, milestone, addressed, repeated, report)
+                yield _before_expiry(task, group, kind, milestone, addressed, repeated)
         for milestone in sorted(group.policy.deletion_milestones):
-            _before_deletion(task, group, milestone, repeated, report)
+            yield _before_deletion(task, group, milestone, repeated)
         if rules.require_delivered_warning:
-            _at_deletion(task, group, rules)
-    return report
+            yield _at_deletion(task, group, rules)
 
 
 def will_be_auto_renewed(task: Task) -> ColumnElement[bool]:
@@ -106,8 +148,7 @@ def _before_expiry(
     milestone: int,
     addressed: ColumnElement[bool],
     repeated: Sequence[int],
-    report: JobReport,
-) -> None:
+) -> _Warning:
     candidates = and_(
         boxes.c.status == "active",
         boxes.c.plan.in_(group.plans),
@@ -121,12 +162,10 @@ def _before_expiry(
     detail = json_object(
         literal("milestone"), literal(milestone), literal("days_left"), _days_until(boxes.c.expires_on, task.on)
     )
-    _write(task, kind, milestone, candidates, refused_an_alert(task), detail, report)
+    return _Warning(kind, milestone, group.plans, candidates, refused_an_alert(task), detail)
 
 
-def _before_deletion(
-    task: Task, group: PolicyGroup, milestone: int, repeated: Sequence[int], report: JobReport
-) -> None:
+def _before_deletion(task: Task, group: PolicyGroup, milestone: int, repeated: Sequence[int]) -> _Warning:
     policy = group.policy
     candidates = and_(
         boxes.c.status == "suspended",
@@ -139,18 +178,11 @@ def _before_deletion(
         ~_told(("box.deletion_warning",), milestone),
         task.in_scope,
     )
-    _write(
-        task,
-        "box.deletion_warning",
-        milestone,
-        candidates,
-        _refused_a_warning(task),
-        _warning_detail(milestone, deletion_day(policy), task.on),
-        report,
-    )
+    detail = _warning_detail(milestone, deletion_day(policy), task.on)
+    return _Warning("box.deletion_warning", milestone, group.plans, candidates, _refused_a_warning(task), detail)
 
 
-def _at_deletion(task: Task, group: PolicyGroup, rules: DeletionSettings) -> None:
+def _at_deletion(task: Task, group: PolicyGroup, rules: DeletionSettings) -> _Warning:
     candidates = and_(
         boxes.c.status == "suspended",
         boxes.c.suspended_reason == UNPAID,
@@ -162,7 +194,7 @@ def _at_deletion(task: Task, group: PolicyGroup, rules: DeletionSettings) -> Non
     )
     goes_on = days_from(task.on, rules.delivered_warning_days)
     detail = _warning_detail(AT_ONCE, literal(goes_on, boxes.c.expires_on.type), task.on)
-    _write(task, "box.deletion_warning", AT_ONCE, candidates, _refused_a_warning(task), detail, None)
+    return _Warning("box.deletion_warning", AT_ONCE, group.plans, candidates, _refused_a_warning(task), detail)
 
 
 def refused_an_alert(task: Task) -> Refusals:
@@ -183,27 +215,6 @@ def _refused_a_warning(task: Task) -> Refusals:
         ("unapplied_payment", unapplied_payment()),
         ("parked", task.parked_here),
     ]
-
-
-def _write(
-    task: Task,
-    kind: str,
-    milestone: int,
-    candidates: ColumnElement[bool],
-    refusals: Refusals,
-    detail: ColumnElement[object],
-    report: JobReport | None,
-) -> None:
-    due = and_(candidates, none_of(refusals))
-
-    def change(connection: Connection, ids: Sequence[int]) -> None:
-        record_for_boxes(connection, task.origin, kind, among(boxes.c.id, ids), detail=detail, milestone=milestone)
-
-    if report is not None:
-        with task.store.read() as connection:
-            for reason, count in task.count_skipped(connection, candidates, refusals).items():
-                report.skipped[reason] = report.skipped.get(reason, 0) + count
-    apply_in_chunks(task, due, change)
 
 
 def deletion_day(policy: Policy) -> ColumnElement[date]:

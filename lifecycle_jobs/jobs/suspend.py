@@ -14,7 +14,7 @@ It becomes `suspended` for `unpaid` as of the business date, and an event `box.s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import ColumnElement, Connection, and_, literal, update
 
@@ -32,7 +32,7 @@ from lifecycle_jobs.db.conditions import (
 from lifecycle_jobs.db.dialect import among, json_object
 from lifecycle_jobs.db.tables import boxes
 from lifecycle_jobs.history import record_for_boxes
-from lifecycle_jobs.jobs.chunks import apply_in_chunks
+from lifecycle_jobs.jobs.chunks import Part, apply_in_chunks
 from lifecycle_jobs.jobs.task import Task
 from lifecycle_jobs.policy import UNPAID
 from lifecycle_jobs.runs import JobReport
@@ -42,7 +42,14 @@ NAME = "suspend"
 
 def run(task: Task) -> JobReport:
     """Suspend every unpaid box."""
-    due = and_(candidates(task), none_of(refusals(task)))
+    for part in parts(task):
+        apply_in_chunks(task, part)
+    with task.store.read() as connection:
+        return JobReport(NAME, skipped=task.count_skipped(connection, candidates(task), refusals(task)))
+
+
+def parts(task: Task) -> Iterator[Part]:
+    """What this job does to boxes."""
 
     def change(connection: Connection, ids: Sequence[int]) -> None:
         now_suspended = among(boxes.c.id, ids)
@@ -54,9 +61,7 @@ def run(task: Task) -> JobReport:
         detail = json_object(literal("reason"), literal(UNPAID))
         record_for_boxes(connection, task.origin, "box.suspended", now_suspended, detail=detail)
 
-    apply_in_chunks(task, due, change)
-    with task.store.read() as connection:
-        return JobReport(NAME, skipped=task.count_skipped(connection, candidates(task), refusals(task)))
+    yield Part("unpaid", and_(candidates(task), none_of(refusals(task))), change)
 
 
 def candidates(task: Task) -> ColumnElement[bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, select, true
 
@@ -20,9 +21,19 @@ Progress = Callable[[str, int], None]
 """Told the name of what is under way and how many rows it has advanced; raises RunStopped when it is to stop."""
 
 
+class Place(NamedTuple):
+    """How far a job has come in the order of the day: the last box, by E and address."""
+
+    expires_on: date
+    address_key: str
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A job's share of a pass over a business date; with `outside`, what a person has it do outside a run."""
+    """A job's share of a pass over a business date.
+
+    With `outside`, what a person has it do outside a run; with `share`, there are workers to share it with.
+    """
 
     job: str
     store: Store
@@ -31,6 +42,7 @@ class Task:
     chunk_size: int
     progress: Progress
     outside: Origin | None = None
+    share: Share | None = None
 
     @property
     def on(self) -> date:
@@ -73,3 +85,10 @@ class Task:
         )
         counted: dict[str, int] = {row[0]: row[1] for row in rows}
         return {name: counted[name] for name, _ in refusals if name in counted}
+
+
+Ahead = Callable[[Place, int], Place | None]
+"""The last of the next so many boxes of a part after a place; none if there are fewer."""
+
+Share = Callable[[Task, str, Place, Ahead], None]
+"""Has workers do a part of a job, known by its name, from a place on; returns when there is nothing to hand out."""

@@ -27,6 +27,7 @@ from lifecycle_jobs.settings.sections import (
     TemplatesSettings,
     WebhooksSettings,
 )
+from lifecycle_jobs.settings.workers import WorkersSettings
 
 __all__ = [
     "BusinessSettings",
@@ -48,6 +49,7 @@ __all__ = [
     "Settings",
     "TemplatesSettings",
     "WebhooksSettings",
+    "WorkersSettings",
     "load_settings",
     "load_with_origins",
 ]

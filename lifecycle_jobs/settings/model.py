@@ -39,6 +39,7 @@ from lifecycle_jobs.settings.sections import (
     policy_contradictions,
 )
 from lifecycle_jobs.settings.values import Wrong, refuse
+from lifecycle_jobs.settings.workers import WorkersSettings, workers_contradictions
 
 PREFIX = "LIFECYCLE_"
 """Begins the name of every environment variable that is ours; an unknown name that begins so is refused."""
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
     business: BusinessSettings
     schedule: ScheduleSettings
     database: DatabaseSettings
+    workers: WorkersSettings
     policy: PolicySettings
     deletion: DeletionSettings
     gateway: GatewaySettings
@@ -104,6 +106,12 @@ class Settings(BaseSettings):
         policies = [plan.policy.over(self.policy) for plan in self.plans.values()]
         too_soon = retention_contradictions(self.retention, policies, self.business.max_catch_up_days)
         refuse("retention", [Wrong(("retention", *wrong.at), wrong.what) for wrong in too_soon])
+        return self
+
+    @model_validator(mode="after")
+    def _workers_can_help(self) -> Self:
+        hindered = workers_contradictions(self.workers, self.database.url)
+        refuse("workers", [Wrong(("workers", *wrong.at), wrong.what) for wrong in hindered])
         return self
 
     def _plan_contradictions(self) -> Iterator[Wrong]:

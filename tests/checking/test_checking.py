@@ -17,12 +17,19 @@ from sqlalchemy import func, select
 from lifecycle_jobs.checking.check import Check
 from lifecycle_jobs.checking.database import check_database
 from lifecycle_jobs.checking.mail import check_dkim, check_mail
-from lifecycle_jobs.checking.services import check_gateway, check_heartbeat, check_monitoring, check_webhooks
+from lifecycle_jobs.checking.services import (
+    check_gateway,
+    check_heartbeat,
+    check_monitoring,
+    check_webhooks,
+    check_workers,
+)
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import leases
 from lifecycle_jobs.settings import Settings
 from tests import factories
 from tests.daily import settings_for
+from tests.dask_cluster import DaskCluster
 from tests.mail.mail_server import HOST, free_port, mail_server
 from tests.stripe_servers import API_KEY, StripeServer
 
@@ -221,6 +228,18 @@ def test_the_mail_platform_must_take_a_connection(tmp_path: Path) -> None:
     assert check("https://no-such-host.invalid/hook") == ["wrong"]
     assert check("https://a..b/hook") == ["wrong"]
     assert check("") == ["warning"]
+
+
+def test_the_scheduler_of_workers_is_tried_if_there_is_one(tmp_path: Path) -> None:
+    def check(**workers: Any) -> list[str]:
+        return verdicts(check_workers(settings_for(tmp_path, workers=workers).workers))
+
+    assert check() == []
+    assert check(count=2) == ["ok"]
+    assert check(engine="dask", scheduler=f"tcp://{HOST}:{free_port()}") == ["wrong"]
+    with DaskCluster(tmp_path, 1) as cluster:
+        cluster.wait_for_workers()
+        assert check(engine="dask", scheduler=cluster.address) == ["ok"]
 
 
 def test_the_heartbeat_must_take_a_connection_if_there_is_one(tmp_path: Path) -> None:

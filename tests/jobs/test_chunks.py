@@ -1,0 +1,92 @@
+"""One chunk at a time, by one of several: nobody does what another has just done."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+
+from sqlalchemy import and_, func, select, text
+
+from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.db.tables import events
+from lifecycle_jobs.jobs import send_alerts
+from lifecycle_jobs.jobs.chunks import Part, take_chunk
+from lifecycle_jobs.jobs.task import Place, Task
+from lifecycle_jobs.runs import Run
+from lifecycle_jobs.settings import load_settings
+from tests import factories
+from tests.jobs.running import E
+
+ON = E - timedelta(days=30)
+BEGINNING = Place(date(2027, 1, 1), "")
+RULES = load_settings().deletion
+_GATE = 1
+
+
+def _task(store: Store, *, chunk_size: int = 10) -> Task:
+    return Task(
+        "send_alerts",
+        store,
+        Run(ON, 1, "everything", ON - timedelta(days=1)),
+        factories.CATALOG,
+        chunk_size,
+        lambda _job, _rows: None,
+    )
+
+
+def _alert(task: Task) -> Part:
+    parts = send_alerts.parts(task, RULES)
+    return next(part for part in parts if part.name.startswith("box.expiry_alert 30 "))
+
+
+def test_a_worker_that_chose_boxes_before_another_had_done_them_leaves_them_alone(postgresql_store: Store) -> None:
+    """Alerts do not alter the box: only who asks again, once it is locked, sees that it has been told."""
+    task = _task(postgresql_store)
+    with postgresql_store.write() as connection:
+        factories.customer(connection)
+        for number in range(5):
+            factories.box(connection, f"{number}@pec.example.it")
+    alert = _alert(task)
+    waits_at_gate = func.pg_advisory_xact_lock_shared(_GATE).is_not(None)
+    late = Part(alert.name, and_(alert.due, waits_at_gate), alert.change)
+
+    with postgresql_store.engine.connect() as gate, ThreadPoolExecutor(1) as thread:
+        gate.execute(select(func.pg_advisory_lock(_GATE)))
+        choosing = thread.submit(take_chunk, task, late, BEGINNING, None)
+        _wait_for_a_waiter(postgresql_store)
+        assert take_chunk(task, alert, BEGINNING, None).boxes == 5
+        gate.execute(select(func.pg_advisory_unlock(_GATE)))
+        chunk = choosing.result(30)
+
+    assert (chunk.boxes, chunk.failed) == (0, None)
+    with postgresql_store.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(events)) == 5
+
+
+def test_two_at_once_take_different_boxes_and_what_is_locked_is_not_waited_for(postgresql_store: Store) -> None:
+    task = _task(postgresql_store, chunk_size=2)
+    with postgresql_store.write() as connection:
+        factories.customer(connection)
+        for number in range(5):
+            factories.box(connection, f"{number}@pec.example.it")
+    alert = _alert(task)
+    with postgresql_store.write() as first:
+        first.execute(text("SELECT id FROM boxes WHERE address_key < '2' FOR NO KEY UPDATE"))
+
+        assert take_chunk(task, alert, BEGINNING, Place(E, "2@pec.example.it")).boxes == 1
+        assert take_chunk(task, alert, Place(E, "2@pec.example.it"), None).boxes == 2
+
+
+def _wait_for_a_waiter(store: Store) -> None:
+    until = time.monotonic() + 30
+    waiting = text(
+        "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database "
+        "WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
+    )
+    while time.monotonic() < until:
+        with store.read() as connection:
+            if connection.scalar(waiting):
+                return
+        time.sleep(0.02)
+    raise AssertionError("nobody waits")
