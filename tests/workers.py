@@ -183,7 +183,8 @@ class Gate:
             names: Sequence[str] = connection.scalars(
                 text(
                     "SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid) "
-                    "WHERE locktype = 'advisory' AND classid = :gate AND objid = :job AND NOT granted"
+                    "WHERE locktype = 'advisory' AND classid = :gate AND objid = :job AND NOT granted "
+                    "AND datname = current_database()"  # other tests have gates of their own on the same server
                 ),
                 _lock_of(job),
             ).all()

@@ -129,7 +129,7 @@ def test_the_same_seed_makes_the_same_provider() -> None:
 
 
 def test_every_job_has_work() -> None:
-    provider = Provider(60_000, ON, shipped_catalog())
+    provider = Provider(150_000, ON, shipped_catalog())
     for _ in provider.batches():
         pass
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from email import message_from_bytes, policy
 
+import pytest
+
 from lifecycle_jobs.payments.sandbox import bookings
 from tests.scenarios.provider import Books, Provider, Row, days
 
@@ -455,6 +457,11 @@ STORIES = (
 
 
 def test_each_box_lives_the_life_that_the_rules_give_it(embedded: Provider) -> None:
+    _live(embedded, A_PLAIN_YEAR, _without_quiet_dates(A_PLAIN_YEAR))
+
+
+@pytest.mark.soak
+def test_with_every_single_date_the_lives_are_the_same(embedded: Provider) -> None:
     _live(embedded, A_PLAIN_YEAR, days(A_PLAIN_YEAR["E-93"], A_PLAIN_YEAR["E+103"]))
 
 
@@ -462,7 +469,7 @@ def test_a_term_that_ends_on_29_february_is_counted_by_the_same_days(embedded: P
     _live(embedded, A_LEAP_DAY, _without_quiet_dates(A_LEAP_DAY))
 
 
-def test_on_postgresql_and_with_quiet_dates_left_out_the_lives_are_the_same(served: Provider) -> None:
+def test_on_postgresql_the_lives_are_the_same(served: Provider) -> None:
     _live(served, A_PLAIN_YEAR, _without_quiet_dates(A_PLAIN_YEAR))
 
 
