@@ -9,6 +9,9 @@ from typing import Any
 
 from tests.properties.spec.things import Books
 
+_HOLDER = "Mario Rossi"
+"""The name that every customer is given at the beginning."""
+
 Picture = dict[str, Any]
 Rows = Mapping[str, Sequence[Any]]
 
@@ -18,6 +21,7 @@ def seen(rows: Rows) -> Picture:
     place = {row.id: number for number, row in enumerate(rows["boxes"])}
     return {
         "credit": {row.customer_id: row.credit_cents for row in rows["customers"]},
+        "holders": {row.customer_id: (row.name, row.tax_id) for row in rows["customers"]},
         "methods": sorted(
             (row.payment_method_id, row.customer_id, row.kind, row.token or "") for row in rows["methods"]
         ),
@@ -94,6 +98,7 @@ def expected(books: Books) -> Picture:
     charged = [("charge", books.orders[each.order].number, each.amount) for each in books.charges if each.unapplied]
     return {
         "credit": books.credit,
+        "holders": {name: (_HOLDER, books.tax_ids[name]) for name in books.credit},  # no operation changes who it is
         "methods": sorted((each.name, each.customer, each.kind, each.token or "") for each in books.methods.values()),
         "boxes": boxes,
         "addons": sorted(
