@@ -35,6 +35,10 @@ from lifecycle_jobs.mail.transports import (
 )
 from lifecycle_jobs.settings.sections import MailSettings
 
+_POSITIVE: Final = range(200, 300)
+_PERMANENT: Final = range(500, 600)
+"""What a server's codes mean (RFC 5321, 4.2.1)."""
+
 _CLOSING: Final = 421
 _GO_ON: Final = 354
 _REFUSALS: Final = 400
@@ -48,11 +52,11 @@ class _Reply(NamedTuple):
 
     @property
     def positive(self) -> bool:
-        return 200 <= self.code <= 299  # noqa: PLR2004 -- RFC 5321, 4.2.1
+        return self.code in _POSITIVE
 
     @property
     def permanent(self) -> bool:
-        return 500 <= self.code <= 599  # noqa: PLR2004 -- same
+        return self.code in _PERMANENT
 
     def __str__(self) -> str:
         return f"{self.code} {self.text}"

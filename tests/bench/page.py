@@ -26,9 +26,9 @@ def page(records: Records) -> str:
 def _lines(records: Records) -> Iterator[str]:
     yield "# Benchmarks"
     yield ""
-    yield "Written by `make bench` from `benchmarks.json`; not meant to be edited. Every count was compared with what"
-    yield "was due: where one differs the cell is **wrong** and its figures prove nothing. Program, database, gateway"
-    yield "and mail server share one machine, so only figures of one machine may be compared, best by their ratios."
+    yield "Written by `make bench` from `tests/bench/benchmarks.json`; not meant to be edited. Every count was compared"
+    yield "with what was due: where one differs the cell is **wrong** and its figures prove nothing. Program, database,"
+    yield "gateway and mail server share one machine, so only figures of one machine may be compared, by their ratios."
     yield ""
     yield "## What must be reached"
     yield ""

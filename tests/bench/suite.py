@@ -1,4 +1,4 @@
-"""`make bench`: measures all there is to measure, and keeps it in `benchmarks.json` and `BENCHMARKS.md`.
+"""`make bench`: measures all there is to measure, and keeps it in `tests/bench/benchmarks.json` and `BENCHMARKS.md`.
 
 After each cell both files are written, so that what breaks off keeps what it had; `--missing` goes on there. Cells that
 are measured again replace their earlier figures. The exit code is 1 if a count of this run was wrong.
@@ -25,8 +25,8 @@ from tests.bench.page import name_of, page
 from tests.bench.parts import MEASURES
 from tests.bench.record import Record, merge, read, record, write
 
-_ROOT: Final = Path(__file__).parents[2]
-_PAGE: Final = "BENCHMARKS.md"
+_RESULTS: Final = Path(__file__).with_name("benchmarks.json")
+_PAGE: Final = Path(__file__).parents[2] / "BENCHMARKS.md"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,8 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     chosen = list(_chosen(options))
-    known = read(options.results)
-    write(options.results.with_name(_PAGE), page(known))
+    results = options.into / _RESULTS.name if options.into else _RESULTS
+    shown = options.into / _PAGE.name if options.into else _PAGE
+    known = read(results)
+    write(shown, page(known))
     wrong = 0
     servers.begin()
     try:
@@ -44,13 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.missing and cell in known and not known[cell].wrong:
                 continue
             found = _measured(console, f"{number} of {len(chosen)}: {name_of(cell)}", cell, options.rows)
-            write(options.results.with_name(_PAGE), page(merge(options.results, found)))
+            write(shown, page(merge(results, found)))
             for line in found.wrong:
                 console.print(f"  [red]wrong[/red]: {line}", highlight=False)
             wrong += bool(found.wrong)
     finally:
         servers.end()
-    console.print(f"{options.results.with_name(_PAGE)} is written.", highlight=False)
+    console.print(f"{shown} is written.", highlight=False)
     return 1 if wrong else 0
 
 
@@ -63,7 +65,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, nargs="+", choices=WORKERS, default=WORKERS, help="for days")
     parser.add_argument("--rows", type=int, help="for jobs, charges and delivery; another number than the usual one")
     parser.add_argument("--missing", action="store_true", help="leave out what is measured already")
-    parser.add_argument("--results", type=Path, default=_ROOT / "benchmarks.json", metavar="FILE")
+    parser.add_argument("--into", type=Path, metavar="FOLDER", help="of both files; for a trial that is not to count")
     return parser.parse_args(arguments)
 
 

@@ -112,7 +112,7 @@ def test_a_small_provider_goes_through_the_suite_from_end_to_end(tmp_path: Path)
     file = tmp_path / "benchmarks.json"
     chosen = ["--parts", "day", "--boxes", "2000", "--databases", "sqlite", "--days", "same-due"]
 
-    code = suite.main([*chosen, "--results", str(file)])
+    code = suite.main([*chosen, "--into", str(tmp_path)])
 
     (found,) = read(file).values()
     assert (code, found.wrong, found.cell) == (0, (), Cell("day", "sqlite", "same-due", 2_000))
@@ -139,7 +139,7 @@ def test_a_wrong_count_and_a_cell_that_breaks_end_with_exit_code_1(
 
     monkeypatch.setattr(suite, "MEASURES", {**parts.MEASURES, "day": measured})
     file = tmp_path / "benchmarks.json"
-    chosen = ["--parts", "day", "--boxes", "2000", "--databases", "sqlite", "--results", str(file)]
+    chosen = ["--parts", "day", "--boxes", "2000", "--databases", "sqlite", "--into", str(tmp_path)]
 
     assert suite.main(chosen) == 1
     assert {cell.variant: each.wrong for cell, each in read(file).items() if each.wrong} == {

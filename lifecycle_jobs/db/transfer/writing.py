@@ -35,9 +35,7 @@ class Folder:
         ) as file:
             self._unfinished[name] = Path(file.name)
             file.write(csv_line(header))
-            number = 0
-            for number, row in enumerate(rows, start=1):  # noqa: B007 -- read after the loop: how many there were
-                file.write(csv_line(row))
+            number = sum(1 for _ in map(file.write, map(csv_line, rows)))
             file.flush()
             os.fsync(file.fileno())
         return number
