@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import structlog
 import uvicorn
@@ -34,8 +34,8 @@ class _Impatient(H11Protocol):
     Otherwise whoever opens enough of them and says nothing leaves no room for the monitoring.
     """
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
-        super().connection_made(transport)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast("asyncio.Transport", transport))
         self.loop.call_later(_ASKED_WITHIN, self._give_up)
 
     def _give_up(self) -> None:
