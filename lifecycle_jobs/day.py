@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
 
 import structlog
 from sqlalchemy import Connection, func, select
@@ -25,9 +24,9 @@ from lifecycle_jobs.engines import take_seats
 from lifecycle_jobs.errors import LeaseHeld, RunStopped
 from lifecycle_jobs.gates import check_plans
 from lifecycle_jobs.jobs import auto_renew, delete, reconcile_charges, renew_addons, send_alerts, suspend
+from lifecycle_jobs.jobs.actions import Action
 from lifecycle_jobs.jobs.collecting import collector_for, patience_of
 from lifecycle_jobs.jobs.crew import Crew
-from lifecycle_jobs.jobs.happened import happened
 from lifecycle_jobs.jobs.task import Progress, Task
 from lifecycle_jobs.mail import records
 from lifecycle_jobs.mail.compose import compose, compose_within, of_run, unfinished_operations
@@ -58,18 +57,23 @@ JOBS: Sequence[tuple[str, str]] = (
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a run was asked for beyond its date. Without `deliver` its messages wait for whoever delivers all day."""
+    """What a run was asked for beyond its date. Without `deliver` its messages wait for whoever delivers all day.
+
+    With a `plan`, known by its digest, no other boxes are deleted than `planned_deletions`.
+    """
 
     since: date | None = None
     again: bool = False
     take_up: bool = False
     approve_deletions: int | None = None
     deliver: bool = True
+    plan: str | None = None
+    planned_deletions: frozenset[int] | None = None
 
 
 @dataclass(slots=True)
 class DayReport:
-    """What a run did. `run_pass` is none if there was nothing to do."""
+    """What a run did, or would do. `run_pass` is none if there was nothing to do."""
 
     on: date
     run_pass: int | None = None
@@ -78,14 +82,25 @@ class DayReport:
     delivery: DeliveryReport = field(default_factory=DeliveryReport)
     unresolved_charges: int = 0
     failures: list[str] = field(default_factory=list)
-    would_do: list[dict[str, Any]] | None = None
+    would_do: Sequence[Action] | None = None
     compose_seconds: float = 0.0
     delivery_seconds: float = 0.0
     seconds: float = 0.0
 
 
+Agree = Callable[[Wish], Wish]
+"""Called when no other run can begin any more and nothing is done yet; what it raises leaves it at that."""
+
+
 def run_day(
-    store: Store, settings: Settings, on: date, operator: Operator, wish: Wish, progress: Progress
+    store: Store,
+    settings: Settings,
+    on: date,
+    operator: Operator,
+    wish: Wish,
+    progress: Progress,
+    *,
+    agree: Agree = lambda wish: wish,
 ) -> DayReport:
     """Do the day, or what is left of it, with the workers that the settings name.
 
@@ -98,40 +113,17 @@ def run_day(
     with lease.hold(store, "run", settings.lease.seconds) as held, take_seats(settings.workers) as seats:
         fenced = store.fenced(held)
         crew = Crew(seats, store, settings, held) if seats else None
+        wish = agree(wish)
         if wish.approve_deletions is not None:
-            approve_number(fenced, operator, on, wish.approve_deletions)
+            approve_number(fenced, operator, on, wish.approve_deletions, plan=wish.plan)
         try:
-            report = _do(fenced, settings, open_gateway(settings), on, wish, progress, crew)
+            report = go_through(fenced, settings, open_gateway(settings), on, wish, progress, crew)
         except (OperationalError, InterfaceError, NoConnectionFree) as error:
             message = (
                 f"The run of {on} stopped: the database does not work ({runs.describe(error)}). "
                 "What was committed stays done; run the date again to continue."
             )
             raise RunStopped(message) from error
-    report.seconds = time.perf_counter() - started
-    return report
-
-
-def rehearse_day(
-    store: Store, settings: Settings, on: date, operator: Operator, wish: Wish, progress: Progress
-) -> DayReport:
-    """What `run_day` would do, by the same code, with everything rolled back at the end and nobody called or mailed.
-
-    While it lasts it holds what it writes, so it is refused (LeaseHeld) while a run is under way.
-    """
-    started = time.perf_counter()
-    with store.read() as connection:
-        under_way = lease.holder(connection, "run")
-        last_charge = connection.scalar(select(func.max(charges.c.id))) or 0
-    if under_way is not None:
-        message = f"A run is under way (process {under_way.pid}); a dry run would stand in its way. Try again later."
-        raise LeaseHeld(message)
-    with store.rehearse() as rehearsal:
-        if wish.approve_deletions is not None:
-            approve_number(rehearsal, operator, on, wish.approve_deletions)
-        report = _do(rehearsal, settings, open_gateway(settings).rehearse(), on, wish, progress)
-        with rehearsal.read() as connection:
-            report.would_do = [] if report.run_pass is None else happened(connection, on, report.run_pass, last_charge)
     report.seconds = time.perf_counter() - started
     return report
 
@@ -165,7 +157,7 @@ def reconcile(store: Store, settings: Settings, operator: Operator, progress: Pr
     return report
 
 
-def _do(
+def go_through(
     store: Store,
     settings: Settings,
     gateway: Gateway,
@@ -174,6 +166,7 @@ def _do(
     progress: Progress,
     crew: Crew | None = None,
 ) -> DayReport:
+    """The day itself, on a store on which it may write: for a run, or for a rehearsal of one."""
     check_plans(store, settings)
     report = DayReport(on)
     run = runs.begin(store, on, since=wish.since, again=wish.again, take_up=wish.take_up)
@@ -183,8 +176,7 @@ def _do(
     with structlog.contextvars.bound_contextvars(business_date=on.isoformat(), run_pass=run.run_pass):
         with store.write() as connection:
             records.queue_parked_again(connection)
-        approved = wish.approve_deletions is not None
-        report.jobs = _do_jobs(store, settings, gateway, run, progress, crew, approved=approved)
+        report.jobs = _do_jobs(store, settings, gateway, run, wish, progress, crew)
         started = time.perf_counter()
         report.queued = _compose_all(store, settings, run, progress)
         composed = time.perf_counter()
@@ -207,13 +199,13 @@ def _do_jobs(
     settings: Settings,
     gateway: Gateway,
     run: Run,
+    wish: Wish,
     progress: Progress,
     crew: Crew | None,
-    *,
-    approved: bool,
 ) -> list[JobReport]:
-    """`approved`: a number of deletions was approved just now, so a refusal before an interruption is void."""
-    work = _work(settings, gateway)
+    work = _work(settings, gateway, wish)
+    # A number of deletions was approved just now, so a refusal before an interruption is void.
+    approved = wish.approve_deletions is not None
     with store.read() as connection:
         finished = runs.finished_jobs(connection, run)
     reports = []
@@ -248,7 +240,7 @@ def _do_jobs(
     return reports
 
 
-def _work(settings: Settings, gateway: Gateway) -> dict[str, Callable[[Task], JobReport]]:
+def _work(settings: Settings, gateway: Gateway, wish: Wish) -> dict[str, Callable[[Task], JobReport]]:
     """Each job with the settings that only it needs."""
     return {
         reconcile_charges.NAME: lambda task: reconcile_charges.run(
@@ -259,7 +251,7 @@ def _work(settings: Settings, gateway: Gateway) -> dict[str, Callable[[Task], Jo
         ),
         renew_addons.NAME: renew_addons.run,
         suspend.NAME: suspend.run,
-        delete.NAME: lambda task: delete.run(task, settings.deletion),
+        delete.NAME: lambda task: delete.run(task, settings.deletion, wish.planned_deletions),
         send_alerts.NAME: lambda task: send_alerts.run(task, settings.deletion),
     }
 

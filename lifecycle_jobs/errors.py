@@ -41,3 +41,7 @@ class EmergencyStop(RunStopped):
 
 class GapSuspected(LifecycleError):
     """Today does not follow on the last completed run: a restored backup or a wrong clock (SPEC §5)."""
+
+
+class PlanChanged(LifecycleError):
+    """The day would no longer do what the plan says. Nothing has been done."""

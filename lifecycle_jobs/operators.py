@@ -38,15 +38,15 @@ class Operator:
         return replace(self.origin, operation=f"{self.on.isoformat()}/{request_id or uuid.uuid4().hex}")
 
 
-def approve_number(store: Store, operator: Operator, run_on: date, number: int) -> None:
-    """Let exactly `number` boxes be deleted in the run of a date, once (SPEC §3, delete)."""
+def approve_number(store: Store, operator: Operator, run_on: date, number: int, plan: str | None = None) -> None:
+    """Let exactly `number` boxes be deleted in the run of a date, once (SPEC §3, delete); those of a plan, if given."""
     with store.write() as connection:
         connection.execute(
             insert(deletion_approvals).values(
                 run_on=run_on, number=number, actor=operator.name, why=operator.why, approved_at=clock.now()
             )
         )
-        detail = {"run_on": run_on.isoformat(), "number": number}
+        detail = {"run_on": run_on.isoformat(), "number": number} | ({} if plan is None else {"plan": plan})
         record(connection, operator.origin, "deletions.approved", detail=detail)
 
 

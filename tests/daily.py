@@ -12,10 +12,11 @@ from unittest.mock import patch
 
 from sqlalchemy import select, text
 
-from lifecycle_jobs.day import DayReport, Wish, rehearse_day, run_day
+from lifecycle_jobs.day import DayReport, Wish, run_day
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import metadata
 from lifecycle_jobs.operators import Operator
+from lifecycle_jobs.planning.rehearsal import dry_run
 from lifecycle_jobs.settings import Settings, load_settings
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -35,6 +36,7 @@ def settings_for(tmp_path: Path, **sections: Mapping[str, Any]) -> Settings:
     places: dict[str, Mapping[str, Any]] = {
         "sandbox": {"journal": tmp_path / "journal.jsonl"},
         "mail": {"directory": tmp_path / "mail"},
+        "day_plans": {"directory": tmp_path / "day-plans"},
     }
     changed = {
         name: getattr(settings, name).model_copy(update={**places.get(name, {}), **sections.get(name, {})})
@@ -50,7 +52,7 @@ def run(store: Store, settings: Settings, on: date, **wish: Any) -> DayReport:
 
 def rehearse(store: Store, settings: Settings, on: date, **wish: Any) -> DayReport:
     """Say what the day would do."""
-    return rehearse_day(store, settings, on, OPERATOR, Wish(**wish), lambda _name, _rows: None)
+    return dry_run(store, settings, on, OPERATOR, Wish(**wish), lambda _name, _rows: None)
 
 
 def all_rows(store: Store, *, but: tuple[str, ...] = ()) -> Rows:

@@ -252,9 +252,9 @@ def test_a_dry_run_says_what_the_run_then_does(busy: tuple[Store, Settings]) -> 
     assert rehearsed.queued == done.queued
     assert rehearsed.failures == done.failures
     assert rehearsed.would_do is not None
-    told = [action["what"] for action in rehearsed.would_do]
+    told = [action.what for action in rehearsed.would_do]
     assert told[: len(kinds(store))] == kinds(store)
-    assert sorted(told[len(kinds(store)) :]) == ["charge.not_attempted"] * 3 + ["charge.unknown"]
+    assert sorted(told[len(kinds(store)) :]) == ["charge.not_attempted"] * 4 + ["charge.unknown"]
 
 
 def test_a_dry_run_of_a_completed_date_says_that_nothing_would_happen(busy: tuple[Store, Settings]) -> None:

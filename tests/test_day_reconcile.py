@@ -15,6 +15,7 @@ from lifecycle_jobs.errors import LeaseHeld, StopRequested
 from lifecycle_jobs.jobs.task import Progress
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.payments.sandbox import SandboxGateway
+from lifecycle_jobs.planning.rehearsal import dry_run
 from lifecycle_jobs.runs import JobReport
 from tests import factories
 from tests.auditing import assert_books_are_right
@@ -201,7 +202,7 @@ class TestDiedBeforeItWroteToTheHolders:
 
     def test_a_dry_run_would_and_does_not(self, office: Office) -> None:
         operator = Operator("anna", None, FIRST_SLOT + DAY)
-        rehearsed = day.rehearse_day(
+        rehearsed = dry_run(
             office.store, office.settings, FIRST_SLOT + DAY, operator, day.Wish(), lambda _name, _rows: None
         )
 

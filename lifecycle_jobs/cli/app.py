@@ -1,8 +1,8 @@
 """All commands, and what their exit codes mean.
 
 0 done; 1 done with failures, or stopped midway; 2 usage or configuration: nothing was done; 3 another run holds the
-lease; 4 a gap is suspected: nothing was done; 5 the emergency stop is on; 143 asked to stop (SIGTERM, or SIGINT) and
-stopped in order; 130 broken off by hand.
+lease; 4 a gap is suspected: nothing was done; 5 the emergency stop is on; 6 the plan has changed: nothing was done; 143
+asked to stop (SIGTERM, or SIGINT) and stopped in order; 130 broken off by hand.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from lifecycle_jobs.cli import (
     methods,
     orders,
     payments,
+    plan,
     review,
     webhooks,
 )
@@ -43,6 +44,7 @@ from lifecycle_jobs.errors import (
     LeaseHeld,
     LeaseLost,
     LifecycleError,
+    PlanChanged,
     RunStopped,
     StopRequested,
 )
@@ -51,13 +53,14 @@ app = typer.Typer(
     name="lifecycle-jobs",
     help="The daily life of paid mailboxes: warn, renew, suspend, delete, and write to the holders.",
     epilog="Exit codes: 0 done, 1 done with failures, 2 usage or configuration, 3 another run is under way, "
-    "4 a gap is suspected, 5 the emergency stop is on.",
+    "4 a gap is suspected, 5 the emergency stop is on, 6 the plan has changed.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(days.run)
 app.command("replay")(days.replay)
+app.command("plan")(plan.plan)
 app.command("daemon")(daemon)
 app.command("confirm-gap")(days.confirm_gap)
 app.command("stop")(emergency.stop)
@@ -132,6 +135,8 @@ def _code(error: LifecycleError) -> int:
         return 143
     if isinstance(error, EmergencyStop):
         return 5
+    if isinstance(error, PlanChanged):
+        return 6
     if isinstance(error, RunStopped):
         return 1
     return 4 if isinstance(error, GapSuspected) else 2

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lifecycle_jobs.cli.output import complain, console, counts, print_json, progress_bar, say, table
+from lifecycle_jobs.cli.plan import action_as_dict, show_difference
 from lifecycle_jobs.cli.setting import By, Config, Json, Office, Why, open_office, parse_date
 from lifecycle_jobs.cli.stopping import stoppable
 from lifecycle_jobs.errors import Refused
@@ -31,6 +32,14 @@ Since = Annotated[
 Approve = Annotated[
     int | None,
     typer.Option("--approve-deletions", metavar="N", min=1, help="Let exactly N boxes be deleted in this run."),
+]
+ByPlan = Annotated[
+    str | None,
+    typer.Option(
+        "--plan",
+        metavar="HASH",
+        help="Do the day only if it still does what this plan says; approves the plan's deletions.",
+    ),
 ]
 AllowFuture = Annotated[bool, typer.Option("--allow-future", help="Run a date in the future although mail leaves.")]
 Workers = Annotated[
@@ -54,6 +63,7 @@ def run(
     again: Again = False,
     since: Since = None,
     approve_deletions: Approve = None,
+    plan: ByPlan = None,
     accept_gap: Annotated[
         bool, typer.Option("--accept-gap", help="Go on although the last completed run is too far away.")
     ] = False,
@@ -67,7 +77,7 @@ def run(
     from lifecycle_jobs.gates import check_gap
 
     with _manned(config, workers, engine, scheduler) as office:
-        wish = _wish(since, again=again, approve_deletions=approve_deletions)
+        wish = _wish(since, plan, again=again, approve_deletions=approve_deletions, dry_run=dry_run)
         if not dry_run:
             if accept_gap:
                 confirm_suspected(office, office.operator(by, why))
@@ -108,6 +118,7 @@ def replay(
     again: Again = False,
     since: Since = None,
     approve_deletions: Approve = None,
+    plan: ByPlan = None,
     allow_future: AllowFuture = False,
     workers: Workers = None,
     engine: EngineName = None,
@@ -124,9 +135,12 @@ def replay(
         if last < first:
             message = f"--until {last} lies before {first}."
             raise Refused(message)
+        if plan is not None and last > first:
+            message = f"--plan is the plan of one date: leave out --until {last}."
+            raise Refused(message)
         if not dry_run:
             check_date(office.settings, last, office.today, allow_future=allow_future)
-        wish = _wish(since, again=again, approve_deletions=approve_deletions)
+        wish = _wish(since, plan, again=again, approve_deletions=approve_deletions, dry_run=dry_run)
         _do(office, _dates(first, last), wish, dry_run=dry_run, json=json, by=by, why=why)
 
 
@@ -152,10 +166,21 @@ def _dates(first: date, last: date) -> Iterator[date]:
     return (first + timedelta(days=number) for number in range((last - first).days + 1))
 
 
-def _wish(since: str | None, *, again: bool, approve_deletions: int | None) -> Wish:
+def _wish(since: str | None, plan: str | None, *, again: bool, approve_deletions: int | None, dry_run: bool) -> Wish:
     from lifecycle_jobs.day import Wish
 
-    return Wish(since=None if since is None else parse_date(since), again=again, approve_deletions=approve_deletions)
+    if plan is not None and approve_deletions is not None:
+        message = "--plan approves the deletions of the plan already: leave out --approve-deletions."
+        raise Refused(message)
+    if plan is not None and dry_run:
+        message = "--plan is for doing what the plan says; to only look, --dry-run without it, or lifecycle-jobs plan."
+        raise Refused(message)
+    return Wish(
+        since=None if since is None else parse_date(since),
+        again=again,
+        approve_deletions=approve_deletions,
+        plan=plan,
+    )
 
 
 def _do(
@@ -168,11 +193,13 @@ def _do(
     by: str | None,
     why: str | None,
 ) -> None:
-    from lifecycle_jobs.day import Wish, rehearse_day, run_day
+    from lifecycle_jobs.day import Wish
+    from lifecycle_jobs.planning.day_plan import AnotherPlan, do_day
+    from lifecycle_jobs.planning.rehearsal import dry_run as do_nothing
 
     operator = office.operator(by, why)
     reports: list[DayReport] = []
-    do = rehearse_day if dry_run else run_day
+    do = do_nothing if dry_run else do_day
 
     def advance(name: str, rows: int) -> None:
         bar(name, rows)
@@ -186,6 +213,10 @@ def _do(
             except KeyboardInterrupt:
                 complain("Interrupted. What was committed stays done; the same command continues.")
                 raise typer.Exit(130) from None
+            except AnotherPlan as changed:
+                if changed.difference is not None and not json:
+                    show_difference(changed.difference)
+                raise
             reports.append(report)
             # What was asked for beyond the date was meant for the first one: after it, W follows from the run before.
             wish = Wish(again=wish.again)
@@ -228,7 +259,7 @@ def as_dict(report: DayReport) -> dict[str, Any]:
         "unresolved_charges": report.unresolved_charges,
         "failures": report.failures,
         "seconds": round(report.seconds, 3),
-        **({} if report.would_do is None else {"would_do": report.would_do}),
+        **({} if report.would_do is None else {"would_do": [action_as_dict(action) for action in report.would_do]}),
     }
 
 
@@ -253,7 +284,7 @@ def show(report: DayReport) -> None:
     columns = ("job", "done", "left alone, and why", "parked", "seconds")
     table(title, columns, rows, right=("parked", "seconds"))
     for action in (report.would_do or [])[:_SHOWN]:
-        say(f"  would: {action['what']}  {action['address']}  (term to {action['term_expires_on']})")
+        say(f"  would: {action.what}  {action.address or action.customer_id}  (term to {action.term_expires_on})")
     if len(report.would_do or []) > _SHOWN:
         say(f"  … and {len(report.would_do or []) - _SHOWN:,} more; all of them with --json")
     if mail.elsewhere:

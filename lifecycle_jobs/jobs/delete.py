@@ -14,7 +14,8 @@ row stays as a tombstone.
 
 More boxes due than max(100, 5 % of all not deleted) look like an import gone wrong or a wrong clock, and deletion is
 the one thing that nobody can undo: then none is deleted, and the run says how many there were. `--approve-deletions N`
-with exactly that number lets them go, in that run only.
+with exactly that number lets them go, in that run only. A run that keeps to a plan (`--plan`) has the plan's number
+approved by it, and deletes none at all if a box is due that the plan did not name.
 """
 
 from __future__ import annotations
@@ -47,20 +48,31 @@ from lifecycle_jobs.runs import JobReport
 from lifecycle_jobs.settings import DeletionSettings
 
 NAME = "delete"
+TOO_MANY = "too_many_at_once"
+"""Why boxes stay that are too many to be deleted unasked."""
 
 
-def run(task: Task, rules: DeletionSettings) -> JobReport:
-    """Delete every box whose day has come, or none if they are too many."""
+def run(task: Task, rules: DeletionSettings, planned: frozenset[int] | None = None) -> JobReport:
+    """Delete every box whose day has come, or none if they are too many, or others than the planned ones."""
     with task.store.write() as connection:
         number = _number_due(connection, task, rules)
-        refused = _refusal(connection, task, rules, number)
-    report = JobReport(NAME, refused=refused)
-    if refused is None:
+        unplanned = 0 if planned is None else _number_unplanned(connection, task, rules, planned)
+        too_many = _refusal(connection, task, rules, number)
+    report = JobReport(NAME)
+    if unplanned:
+        report.refused = (
+            f"{unplanned} of {number} boxes that are due for deletion are not in the plan: none was deleted. "
+            f"What is due now: lifecycle-jobs plan {task.on}. To do that: lifecycle-jobs replay {task.on} --plan HASH"
+        )
+        report.skipped["not_as_planned"] = number
+    elif too_many is not None:
+        report.refused = too_many
+        report.skipped[TOO_MANY] = number
+    if report.refused is None:
         for part in parts(task, rules):
             apply_in_chunks(task, part)
     else:
-        report.failures.append(refused)
-        report.skipped["too_many_at_once"] = number
+        report.failures.append(report.refused)
     with task.store.write() as connection:
         connection.execute(update(deletion_approvals).where(deletion_approvals.c.run_on == task.on).values(used=True))
     with task.store.read() as connection:
@@ -128,6 +140,11 @@ def _number_due(connection: Connection, task: Task, rules: DeletionSettings) -> 
     return connection.scalar(select(func.count()).select_from(boxes).where(_due(task, rules))) or 0
 
 
+def _number_unplanned(connection: Connection, task: Task, rules: DeletionSettings, planned: frozenset[int]) -> int:
+    due = connection.execution_options(yield_per=1000).scalars(select(boxes.c.id).where(_due(task, rules)))
+    return sum(box_id not in planned for box_id in due)
+
+
 def _refusal(connection: Connection, task: Task, rules: DeletionSettings, number: int) -> str | None:
     """None if the boxes may go; otherwise the sentence for the operator."""
     if number <= rules.always_allowed:
@@ -151,7 +168,8 @@ def _refusal(connection: Connection, task: Task, rules: DeletionSettings, number
     return (
         f"{number} boxes are due for deletion, more than {rules.max_percent} % of {not_deleted} "
         f"and more than {rules.always_allowed}: none was deleted.{wrong} "
-        f"To let them go: lifecycle-jobs replay {task.on} --approve-deletions {number + done_already}"
+        f"See which: lifecycle-jobs plan {task.on}. To let them go: lifecycle-jobs replay {task.on} --plan HASH, or "
+        f"--approve-deletions {number + done_already}"
     )
 
 

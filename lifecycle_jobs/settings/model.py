@@ -22,6 +22,7 @@ from lifecycle_jobs.settings.retention import RetentionSettings, retention_contr
 from lifecycle_jobs.settings.sections import (
     BusinessSettings,
     DatabaseSettings,
+    DayPlansSettings,
     DeletionSettings,
     LeaseSettings,
     LinksSettings,
@@ -79,6 +80,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings
     links: LinksSettings
     templates: TemplatesSettings
+    day_plans: DayPlansSettings
     lease: LeaseSettings
     log: LogSettings
     plans: dict[str, PlanSettings]

@@ -378,6 +378,13 @@ class TemplatesSettings(Section):
             yield Wrong(("directory",), f"there is no folder {self.directory}")
 
 
+class DayPlansSettings(Section):
+    """Where plans of days are kept to be compared with; None for nowhere. Days after the date they are for."""
+
+    directory: Annotated[Path | None, BeforeValidator(none_if_empty)]
+    keep_days: Positive
+
+
 class LeaseSettings(Section):
     """One run at a time (SPEC §5). Seconds."""
 

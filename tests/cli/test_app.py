@@ -20,6 +20,7 @@ from tests.cli.conftest import Type
 COMMANDS = (
     ("run",),
     ("replay",),
+    ("plan",),
     ("status",),
     ("reconcile",),
     ("audit",),
