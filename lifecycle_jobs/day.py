@@ -203,7 +203,7 @@ def _do_jobs(
     progress: Progress,
     crew: Crew | None,
 ) -> list[JobReport]:
-    work = _work(settings, gateway, wish)
+    work = work_of(settings, gateway, wish)
     # A number of deletions was approved just now, so a refusal before an interruption is void.
     approved = wish.approve_deletions is not None
     with store.read() as connection:
@@ -240,7 +240,7 @@ def _do_jobs(
     return reports
 
 
-def _work(settings: Settings, gateway: Gateway, wish: Wish) -> dict[str, Callable[[Task], JobReport]]:
+def work_of(settings: Settings, gateway: Gateway, wish: Wish) -> dict[str, Callable[[Task], JobReport]]:
     """Each job with the settings that only it needs."""
     return {
         reconcile_charges.NAME: lambda task: reconcile_charges.run(

@@ -37,8 +37,8 @@ def because(what: str, expires_on: date | None, detail: Mapping[str, Any]) -> st
     told = {
         "expires_on": expires_on,
         "then": _then(detail),
-        "years_told": _counted(detail.get("years"), "year"),
-        "days_told": _counted(detail.get("days_left"), "day"),
+        "years_told": counted(detail.get("years"), "year"),
+        "days_told": counted(detail.get("days_left"), "day"),
     }
     return _BECAUSE[_case(what, detail)].format(**told | dict(detail))
 
@@ -65,5 +65,6 @@ def _then(detail: Mapping[str, Any]) -> str:
     return "the bank says not to ask again" if detail.get("hard") else "that was the last attempt of this term"
 
 
-def _counted(number: int | None, thing: str) -> str:
+def counted(number: int | None, thing: str) -> str:
+    """`1 day`, `2 days`."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

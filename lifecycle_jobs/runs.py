@@ -55,6 +55,12 @@ def latest_completed(connection: Connection) -> date | None:
     return latest
 
 
+def window_start(connection: Connection, on: date) -> date:
+    """W of a new pass over a date (SPEC §1)."""
+    latest = latest_completed(connection)
+    return latest if latest is not None and latest < on else on - timedelta(days=1)
+
+
 def begin(
     store: Store, on: date, *, since: date | None = None, again: bool = False, take_up: bool = False
 ) -> Run | None:
@@ -65,7 +71,7 @@ def begin(
     with store.write() as connection:
         row = connection.execute(select(runs).where(runs.c.run_on == on).with_for_update()).one_or_none()
         if row is None:
-            run = Run(on, 1, "everything", since or _since(connection, on))
+            run = Run(on, 1, "everything", since or window_start(connection, on))
             connection.execute(insert(runs).values(**_new_pass(run)))
         elif row.state != "completed" and not (again and row.scope == "left_over"):
             run = Run(on, row.run_pass, row.scope, since or row.since)
@@ -228,11 +234,6 @@ def _counted(connection: Connection, chosen: ColumnElement[bool]) -> dict[str, i
         select(events.c.kind, func.count()).where(chosen).group_by(events.c.kind).order_by(events.c.kind)
     )
     return {row[0]: row[1] for row in rows}
-
-
-def _since(connection: Connection, on: date) -> date:
-    latest = latest_completed(connection)
-    return latest if latest is not None and latest < on else on - timedelta(days=1)
 
 
 def _left_over(connection: Connection, on: date) -> bool:

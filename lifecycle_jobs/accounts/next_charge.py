@@ -36,6 +36,8 @@ def next_charge_on(connection: Connection, catalog: Catalog, box: Row[Any], meth
     latest = box.expires_on + timedelta(days=policy.late_charge_days)
     if last is None:
         return earliest if earliest <= latest else None
+    if _declined_for_good(connection, box, method):
+        return None
     replaced = (last.payment_method_id, last.token) != (method.payment_method_id, method.token)
     if replaced and earliest <= box.expires_on:
         return earliest
@@ -69,6 +71,21 @@ def charge_terms(
         "gross": euros(quote_renewals(connection, catalog, [box])[box.id].gross_cents),
         "charge_on": None if due is None else due.isoformat(),
     }
+
+
+def _declined_for_good(connection: Connection, box: Row[Any], method: Row[Any]) -> bool:
+    """The bank has said not to ask this method again in this term."""
+    found = connection.scalar(
+        select(charges.c.id).where(
+            charges.c.box_id == box.id,
+            charges.c.term_expires_on == box.expires_on,
+            charges.c.status == "declined",
+            charges.c.hard,
+            charges.c.payment_method_id == method.payment_method_id,
+            charges.c.token.is_not_distinct_from(method.token),
+        )
+    )
+    return found is not None
 
 
 def _next_run(connection: Connection, on: date) -> date:

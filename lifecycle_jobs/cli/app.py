@@ -35,6 +35,7 @@ from lifecycle_jobs.cli import (
 from lifecycle_jobs.cli.audit import audit
 from lifecycle_jobs.cli.config import config as configuration
 from lifecycle_jobs.cli.daemon import daemon
+from lifecycle_jobs.cli.explain import explain
 from lifecycle_jobs.cli.output import complain
 from lifecycle_jobs.cli.report import report
 from lifecycle_jobs.cli.setting import config_before_command
@@ -61,6 +62,7 @@ app = typer.Typer(
 app.command("run")(days.run)
 app.command("replay")(days.replay)
 app.command("plan")(plan.plan)
+app.command("explain")(explain)
 app.command("daemon")(daemon)
 app.command("confirm-gap")(days.confirm_gap)
 app.command("stop")(emergency.stop)

@@ -61,11 +61,12 @@ def charges_before(connection: Connection, on: date) -> ChargesBefore:
 
 def actions(connection: Connection, on: date, run_pass: int, before: ChargesBefore) -> Iterator[Action]:
     """All that a pass has done, in the order in which it was written down; then the charges without an event."""
-    rows = connection.execution_options(yield_per=_AT_A_TIME).execute(
+    rows = connection.execute(
         select(events, boxes.c.address)
         .outerjoin(boxes, boxes.c.id == events.c.box_id)
         .where(events.c.run_on == on, events.c.run_pass == run_pass)
         .order_by(events.c.id)
+        .execution_options(yield_per=_AT_A_TIME)
     )
     for row in rows:
         yield Action(
@@ -78,7 +79,7 @@ def actions(connection: Connection, on: date, run_pass: int, before: ChargesBefo
             row.term_expires_on,
             row.detail,
         )
-    silent = connection.execution_options(yield_per=_AT_A_TIME).execute(
+    silent = connection.execute(
         select(charges, boxes.c.address, boxes.c.customer_id)
         .join(boxes, boxes.c.id == charges.c.box_id)
         .where(
@@ -88,6 +89,7 @@ def actions(connection: Connection, on: date, run_pass: int, before: ChargesBefo
             )
         )
         .order_by(charges.c.id)
+        .execution_options(yield_per=_AT_A_TIME)
     )
     for row in silent:
         yield Action(

@@ -21,6 +21,7 @@ approved by it, and deletes none at all if a box is due that the plan did not na
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal, or_, select, update
@@ -54,10 +55,11 @@ TOO_MANY = "too_many_at_once"
 
 def run(task: Task, rules: DeletionSettings, planned: frozenset[int] | None = None) -> JobReport:
     """Delete every box whose day has come, or none if they are too many, or others than the planned ones."""
+    everywhere = replace(task, of_customer=None)
     with task.store.write() as connection:
-        number = _number_due(connection, task, rules)
-        unplanned = 0 if planned is None else _number_unplanned(connection, task, rules, planned)
-        too_many = _refusal(connection, task, rules, number)
+        number = _number_due(connection, everywhere, rules)
+        unplanned = 0 if planned is None else _number_unplanned(connection, everywhere, rules, planned)
+        too_many = _refusal(connection, everywhere, rules, number)
     report = JobReport(NAME)
     if unplanned:
         report.refused = (
@@ -133,7 +135,7 @@ def _in_scope(task: Task) -> ColumnElement[bool]:
         ),
         ~deletion_approvals.c.used,
     )
-    return or_(task.in_scope, approved)
+    return or_(task.in_scope, and_(task.of_whom, approved))
 
 
 def _number_due(connection: Connection, task: Task, rules: DeletionSettings) -> int:
@@ -141,7 +143,7 @@ def _number_due(connection: Connection, task: Task, rules: DeletionSettings) -> 
 
 
 def _number_unplanned(connection: Connection, task: Task, rules: DeletionSettings, planned: frozenset[int]) -> int:
-    due = connection.execution_options(yield_per=1000).scalars(select(boxes.c.id).where(_due(task, rules)))
+    due = connection.scalars(select(boxes.c.id).where(_due(task, rules)).execution_options(yield_per=1000))
     return sum(box_id not in planned for box_id in due)
 
 

@@ -59,7 +59,7 @@ AT_ONCE = 0
 def run(task: Task, rules: DeletionSettings) -> JobReport:
     """Write every alert, notice and warning that is due."""
     report = JobReport(NAME)
-    for warning in _warnings(task, rules):
+    for warning in due_warnings(task, rules):
         if warning.milestone != AT_ONCE:
             with task.store.read() as connection:
                 skipped = task.count_skipped(connection, warning.candidates, warning.refusals)
@@ -71,11 +71,11 @@ def run(task: Task, rules: DeletionSettings) -> JobReport:
 
 def parts(task: Task, rules: DeletionSettings) -> Iterator[Part]:
     """What this job does for boxes, in this order."""
-    return (warning.as_part(task) for warning in _warnings(task, rules))
+    return (warning.as_part(task) for warning in due_warnings(task, rules))
 
 
 @dataclass(frozen=True, slots=True)
-class _Warning:
+class DueWarning:
     """One kind of event for one milestone, to the boxes of some plans."""
 
     kind: str
@@ -86,6 +86,8 @@ class _Warning:
     detail: ColumnElement[object]
 
     def as_part(self, task: Task) -> Part:
+        """What the job does for the boxes that are due for it."""
+
         def change(connection: Connection, ids: Sequence[int]) -> None:
             record_for_boxes(
                 connection,
@@ -100,7 +102,8 @@ class _Warning:
         return Part(name, and_(self.candidates, none_of(self.refusals)), change)
 
 
-def _warnings(task: Task, rules: DeletionSettings) -> Iterator[_Warning]:
+def due_warnings(task: Task, rules: DeletionSettings) -> Iterator[DueWarning]:
+    """Every kind and milestone, in the order in which they are looked at."""
     repeated = _repeated(task)
     for group in task.catalog.groups():
         renewing = will_be_auto_renewed(task)
@@ -148,7 +151,7 @@ def _before_expiry(
     milestone: int,
     addressed: ColumnElement[bool],
     repeated: Sequence[int],
-) -> _Warning:
+) -> DueWarning:
     candidates = and_(
         boxes.c.status == "active",
         boxes.c.plan.in_(group.plans),
@@ -162,10 +165,10 @@ def _before_expiry(
     detail = json_object(
         literal("milestone"), literal(milestone), literal("days_left"), _days_until(boxes.c.expires_on, task.on)
     )
-    return _Warning(kind, milestone, group.plans, candidates, refused_an_alert(task), detail)
+    return DueWarning(kind, milestone, group.plans, candidates, refused_an_alert(task), detail)
 
 
-def _before_deletion(task: Task, group: PolicyGroup, milestone: int, repeated: Sequence[int]) -> _Warning:
+def _before_deletion(task: Task, group: PolicyGroup, milestone: int, repeated: Sequence[int]) -> DueWarning:
     policy = group.policy
     candidates = and_(
         boxes.c.status == "suspended",
@@ -179,10 +182,10 @@ def _before_deletion(task: Task, group: PolicyGroup, milestone: int, repeated: S
         task.in_scope,
     )
     detail = _warning_detail(milestone, deletion_day(policy), task.on)
-    return _Warning("box.deletion_warning", milestone, group.plans, candidates, _refused_a_warning(task), detail)
+    return DueWarning("box.deletion_warning", milestone, group.plans, candidates, _refused_a_warning(task), detail)
 
 
-def _at_deletion(task: Task, group: PolicyGroup, rules: DeletionSettings) -> _Warning:
+def _at_deletion(task: Task, group: PolicyGroup, rules: DeletionSettings) -> DueWarning:
     candidates = and_(
         boxes.c.status == "suspended",
         boxes.c.suspended_reason == UNPAID,
@@ -194,7 +197,7 @@ def _at_deletion(task: Task, group: PolicyGroup, rules: DeletionSettings) -> _Wa
     )
     goes_on = days_from(task.on, rules.delivered_warning_days)
     detail = _warning_detail(AT_ONCE, literal(goes_on, boxes.c.expires_on.type), task.on)
-    return _Warning("box.deletion_warning", AT_ONCE, group.plans, candidates, _refused_a_warning(task), detail)
+    return DueWarning("box.deletion_warning", AT_ONCE, group.plans, candidates, _refused_a_warning(task), detail)
 
 
 def refused_an_alert(task: Task) -> Refusals:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, func, select, true
+from sqlalchemy import ColumnElement, Connection, and_, func, select, true
 
 from lifecycle_jobs import runs
 from lifecycle_jobs.db.conditions import Refusals, first_reason, left_over, parked_by
@@ -32,7 +32,8 @@ class Place(NamedTuple):
 class Task:
     """A job's share of a pass over a business date.
 
-    With `outside`, what a person has it do outside a run; with `share`, there are workers to share it with.
+    With `outside`, what a person has it do outside a run; with `share`, there are workers to share it with; with
+    `of_customer`, it is done for the boxes of that one only.
     """
 
     job: str
@@ -43,6 +44,7 @@ class Task:
     progress: Progress
     outside: Origin | None = None
     share: Share | None = None
+    of_customer: str | None = None
 
     @property
     def on(self) -> date:
@@ -57,7 +59,12 @@ class Task:
     @property
     def in_scope(self) -> ColumnElement[bool]:
         """Which boxes this pass looks at: all, or those with something left over."""
-        return true() if self.run.scope == "everything" else left_over()
+        return self.of_whom if self.run.scope == "everything" else and_(self.of_whom, left_over())
+
+    @property
+    def of_whom(self) -> ColumnElement[bool]:
+        """Whose boxes this pass may look at."""
+        return true() if self.of_customer is None else boxes.c.customer_id == self.of_customer
 
     @property
     def parked_here(self) -> ColumnElement[bool]:

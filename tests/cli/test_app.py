@@ -21,6 +21,7 @@ COMMANDS = (
     ("run",),
     ("replay",),
     ("plan",),
+    ("explain",),
     ("status",),
     ("reconcile",),
     ("audit",),

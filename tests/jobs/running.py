@@ -70,7 +70,7 @@ class Office:
         run = Run(on, run_pass, "everything", since or on - timedelta(days=1))
         task = Task(name, self.store, run, self.settings.catalog(), chunk_size, progress)
         before = len(parked(self.store))
-        report = day._work(self.settings, self.gateway, day.Wish())[name](task)
+        report = day.work_of(self.settings, self.gateway, day.Wish())[name](task)
         assert len(parked(self.store)) - before == parks, parked(self.store)
         return report
 

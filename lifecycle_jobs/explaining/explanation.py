@@ -1,0 +1,93 @@
+"""All that can be told of the box of an address: its past, each job's answer on a date, and what lies ahead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from lifecycle_jobs import runs
+from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.db.tables import boxes, customers
+from lifecycle_jobs.errors import LeaseHeld, Refused
+from lifecycle_jobs.explaining.coming import Coming, coming_of
+from lifecycle_jobs.explaining.past import Happening, past_of
+from lifecycle_jobs.explaining.verdicts import Verdict, verdicts_on
+from lifecycle_jobs.jobs.task import Task
+from lifecycle_jobs.runs import Run
+from lifecycle_jobs.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What is known about a box. `done` is what the run of the date has done already; `verdicts`, what one would do.
+
+    `untold` says why there are no verdicts. `others` are the days on which earlier boxes of the address were deleted.
+    """
+
+    on: date
+    box: dict[str, Any]
+    past: list[Happening]
+    done: list[Happening]
+    verdicts: list[Verdict]
+    untold: str | None
+    coming: list[Coming]
+    others: list[date]
+
+
+def explain(store: Store, settings: Settings, address: str, on: date) -> Explanation:
+    """The living box of an address, or the one that was deleted last. Raises Refused if there never was one."""
+    with store.read() as connection:
+        box, others = _boxes_of(connection, address)
+        past = past_of(connection, box.id)
+        run = Run(on, 0, "everything", runs.window_start(connection, on))
+        task = Task("explain", store, run, settings.catalog(), 1, lambda _job, _rows: None)
+        coming = coming_of(connection, task, box)
+        shown = dict(
+            connection.execute(
+                select(
+                    boxes.c.address,
+                    boxes.c.status,
+                    boxes.c.plan,
+                    boxes.c.expires_on,
+                    boxes.c.renewal_years,
+                    boxes.c.auto_renew,
+                    boxes.c.payment_method_id,
+                    boxes.c.cancelled_on,
+                    boxes.c.hold_until,
+                    boxes.c.hold_reason,
+                    boxes.c.suspended_on,
+                    boxes.c.suspended_reason,
+                    boxes.c.deleted_on,
+                    boxes.c.customer_id,
+                    customers.c.name,
+                )
+                .join(customers, customers.c.customer_id == boxes.c.customer_id)
+                .where(boxes.c.id == box.id)
+            )
+            .mappings()
+            .one()
+        )
+    untold, verdicts = None, []
+    if box.status == "deleted":
+        untold = f"It was deleted on {box.deleted_on}: no job has anything to do with it."
+    else:
+        try:
+            verdicts = verdicts_on(store, settings, box.id, on)
+        except LeaseHeld as held:
+            untold = str(held)
+    done = [each for each in past if each.run_on == on]
+    return Explanation(on, shown, past, done, verdicts, untold, coming, others)
+
+
+def _boxes_of(connection: Connection, address: str) -> tuple[Row[Any], list[date]]:
+    found = connection.execute(
+        select(boxes)
+        .where(boxes.c.address_key == address.strip().lower())
+        .order_by(boxes.c.status == "deleted", boxes.c.deleted_on.desc(), boxes.c.id.desc())
+    ).all()
+    if not found:
+        raise Refused(f"There is no box {address}, and there never was one.")
+    return found[0], [each.deleted_on for each in found[1:]]

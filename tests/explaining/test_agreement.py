@@ -1,0 +1,69 @@
+"""What is explained is what the run does: for every box of populations at random, and every job."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.db.tables import boxes
+from lifecycle_jobs.explaining.verdicts import NOT_DUE, verdicts_on
+from tests.daily import all_rows, settings_for
+from tests.planning.days import Days, done_by
+from tests.planning.population import populate
+
+SEEDS = range(12)
+COUNTED = ("auto_renew", "suspend", "delete", "send_alerts")
+"""The jobs that count each box they leave alone once."""
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_each_job_does_to_each_box_what_was_explained_and_counts_the_same_reasons(
+    store: Store, tmp_path: Path, seed: int
+) -> None:
+    on = date(2027, 1, 1) + timedelta(days=random.Random(seed).randrange(800))  # noqa: S311 -- repeatable, not secret
+    populate(store, on, seed)
+    # One failing gateway for all is what looking at one box cannot show.
+    days = Days(store, settings_for(tmp_path, gateway={"outage_limit": 1000}), tmp_path)
+    with store.read() as connection:
+        every_box = connection.scalars(select(boxes.c.id).where(boxes.c.status != "deleted")).all()
+
+    verdicts = {box_id: verdicts_on(store, days.settings, box_id, on) for box_id in every_box}
+    report = days.run(on)
+
+    explained = Counter(
+        (each.reason, box_id, each.addon_id) for box_id, said in verdicts.items() for each in said if each.acts
+    )
+    really = Counter((what, box_id, addon_id) for what, box_id, addon_id, *_ in done_by(store, on).elements())
+    assert explained == really
+    for job in report.jobs:
+        if job.job in COUNTED:
+            reasons = Counter(
+                each.reason
+                for said in verdicts.values()
+                for each in said
+                if each.job == job.job and not each.acts and each.reason != NOT_DUE
+            )
+            assert (job.job, dict(reasons)) == (job.job, job.skipped)
+    assert all(each.told for said in verdicts.values() for each in said)
+
+
+@pytest.mark.parametrize("seed", SEEDS[:3])
+def test_explaining_writes_nothing(store: Store, tmp_path: Path, seed: int) -> None:
+    on = date(2027, 3, 31)
+    populate(store, on, seed, boxes=12)
+    settings = settings_for(tmp_path)
+    before = all_rows(store)
+    with store.read() as connection:
+        every_box = connection.scalars(select(boxes.c.id)).all()
+
+    for box_id in every_box:
+        verdicts_on(store, settings, box_id, on)
+
+    assert all_rows(store) == before
+    assert not settings.sandbox.journal.exists()
