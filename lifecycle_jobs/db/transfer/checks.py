@@ -55,11 +55,11 @@ def check(connection: Connection, problems: Problems, *, torn: frozenset[str], k
         if one.looks_up is not None and one.looks_up.name in torn:
             continue
         query = one.query.distinct()  # a row that stands there twice would be found twice over
-        found = connection.execute(query.order_by("line").limit(MOST_TOLD + 1)).all()
-        total = len(found)
-        if total > MOST_TOLD:
-            total = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
-        problems.extend([_problem(one, line, value) for line, value in found[:MOST_TOLD]], total)
+        # Counted first: asked for some lines of many that it expects, and does not find, the database would have looked
+        # each row up by itself.
+        total = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
+        found = connection.execute(query.order_by("line").limit(MOST_TOLD)).all() if total else []
+        problems.extend([_problem(one, line, value) for line, value in found], total)
 
 
 def _problem(one: Check, line: int, value: object) -> Problem:
