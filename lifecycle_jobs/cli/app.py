@@ -39,6 +39,7 @@ from lifecycle_jobs.cli.explain import explain
 from lifecycle_jobs.cli.output import complain
 from lifecycle_jobs.cli.report import report
 from lifecycle_jobs.cli.setting import config_before_command
+from lifecycle_jobs.cli.when_typed import Offered, when_typed
 from lifecycle_jobs.errors import (
     EmergencyStop,
     GapSuspected,
@@ -50,8 +51,47 @@ from lifecycle_jobs.errors import (
     StopRequested,
 )
 
+_COMMANDS: Offered = {
+    "run": days.run,
+    "replay": days.replay,
+    "plan": plan.plan,
+    "explain": explain,
+    "daemon": daemon,
+    "confirm-gap": days.confirm_gap,
+    "stop": emergency.stop,
+    "resume": emergency.resume,
+    "status": review.status,
+    "reconcile": payments.reconcile,
+    "report": report,
+    "audit": audit,
+    "deliver": mail.deliver,
+    "preview": mail.preview,
+    "import": data.import_files,
+    "export": data.export_files,
+    "config": configuration,
+    "box": boxes.box,
+    "domain": domains.domain,
+    "db": data.db,
+    "templates": mail.templates,
+    "mail": messages.mail,
+    "messages": messages.messages,
+    "customer": customers.customer,
+    "order": orders.order,
+    "method": methods.method,
+    "autorenew": methods.autorenew,
+    "addon": addons.addon,
+    "credit": credit.credit,
+    "charges": payments.charges,
+    "refunds": payments.refunds,
+    "payments": payments.payments,
+    "parked": review.parked,
+    "deletions": review.deletions,
+    "webhooks": webhooks.webhooks,
+}
+
 app = typer.Typer(
     name="lifecycle-jobs",
+    cls=when_typed(_COMMANDS),
     help="The daily life of paid mailboxes: warn, renew, suspend, delete, and write to the holders.",
     epilog="Exit codes: 0 done, 1 done with failures, 2 usage or configuration, 3 another run is under way, "
     "4 a gap is suspected, 5 the emergency stop is on, 6 the plan has changed.",
@@ -59,41 +99,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run")(days.run)
-app.command("replay")(days.replay)
-app.command("plan")(plan.plan)
-app.command("explain")(explain)
-app.command("daemon")(daemon)
-app.command("confirm-gap")(days.confirm_gap)
-app.command("stop")(emergency.stop)
-app.command("resume")(emergency.resume)
-app.command("status")(review.status)
-app.command("reconcile")(payments.reconcile)
-app.command("report")(report)
-app.command("audit")(audit)
-app.command("deliver")(mail.deliver)
-app.command("preview")(mail.preview)
-app.command("import")(data.import_files)
-app.command("export")(data.export_files)
-app.add_typer(configuration, name="config")
-app.add_typer(boxes.box, name="box")
-app.add_typer(domains.domain, name="domain")
-app.add_typer(data.db, name="db")
-app.add_typer(mail.templates, name="templates")
-app.add_typer(messages.mail, name="mail")
-app.add_typer(messages.messages, name="messages")
-app.add_typer(customers.customer, name="customer")
-app.add_typer(orders.order, name="order")
-app.add_typer(methods.method, name="method")
-app.add_typer(methods.autorenew, name="autorenew")
-app.add_typer(addons.addon, name="addon")
-app.add_typer(credit.credit, name="credit")
-app.add_typer(payments.charges, name="charges")
-app.add_typer(payments.refunds, name="refunds")
-app.add_typer(payments.payments, name="payments")
-app.add_typer(review.parked, name="parked")
-app.add_typer(review.deletions, name="deletions")
-app.add_typer(webhooks.webhooks, name="webhooks")
 
 
 def _version(wanted: bool) -> None:

@@ -17,7 +17,6 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, in
 from lifecycle_jobs.db.dialect import among, joined, listed
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import customers, events, message_events, messages
-from lifecycle_jobs.mail.contents import MESSAGE_KINDS
 from lifecycle_jobs.mail.urgency import urgency_of
 
 _AT_A_TIME = 5_000
@@ -61,7 +60,7 @@ def of_operation(operation: str, occurred_on: date) -> Source:
 def compose(store: Store, source: Source, *, chunk_size: int, in_halves: InHalves) -> int:
     """Queue the messages of all events of a source that have none yet; returns how many were queued."""
     queued = 0
-    for kind in MESSAGE_KINDS:
+    for kind in _kinds():
         last: str | None = None
         while True:
             with store.read() as connection:
@@ -84,11 +83,18 @@ def compose_within(connection: Connection, operation: str, occurred_on: date) ->
     source = of_operation(operation, occurred_on)
     # An operation writes events of two or three kinds: to ask for each of them all would be most of its work.
     written = set(connection.scalars(select(events.c.kind).distinct().where(source.events)))
-    for kind in (kind for kind in MESSAGE_KINDS if kind in written):
+    for kind in (kind for kind in _kinds() if kind in written):
         last: str | None = None
         while chunk := _next_customers(connection, source, kind, last, _AT_A_TIME):
             _queue(connection, source, kind, chunk)
             last = max(chunk)
+
+
+def _kinds() -> Sequence[str]:
+    # Every process has this module, few compose, and what all the messages may say takes long to load.
+    from lifecycle_jobs.mail.contents import MESSAGE_KINDS
+
+    return MESSAGE_KINDS
 
 
 def unfinished_operations(connection: Connection, since: date) -> Sequence[Source]:
@@ -99,7 +105,7 @@ def unfinished_operations(connection: Connection, since: date) -> Sequence[Sourc
         .where(
             events.c.operation.is_not(None),
             events.c.occurred_on >= since,
-            events.c.kind.in_(MESSAGE_KINDS),
+            events.c.kind.in_(_kinds()),
             events.c.customer_id.is_not(None),
             ~exists().where(message_events.c.event_id == events.c.id),
         )

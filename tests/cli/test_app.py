@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -61,18 +59,6 @@ def test_every_command_explains_itself(lifecycle: Type, command: tuple[str, ...]
     shown = lifecycle(*command, "--help")
     assert shown.code == 0
     assert "Usage" in shown.out
-
-
-def test_help_is_there_at_once_because_it_loads_nothing_that_only_the_work_needs() -> None:
-    heavy = ("sqlalchemy", "pydantic", "alembic", "jinja2", "psycopg", "stripe", "structlog", "rich.progress")
-    loaded = subprocess.run(
-        [sys.executable, "-c", "import sys, lifecycle_jobs.cli; print(*sys.modules)"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-
-    assert [name for name in heavy if name in loaded.stdout.split()] == []
 
 
 def test_the_version_is_told(lifecycle: Type) -> None:

@@ -24,11 +24,13 @@ class Target:
     new: ColumnElement[bool]
 
 
+ADDONS = Target(addons, addons_in, "addon_id", addons_in.c.old_status.is_(None))
+
 TARGETS = (
     Target(customers, customers_in, "customer_id", customers_in.c.old_credit_cents.is_(None)),
     Target(payment_methods, payment_methods_in, "payment_method_id", payment_methods_in.c.old_customer_id.is_(None)),
     Target(boxes, boxes_in, "id", boxes_in.c.old_status.is_(None)),
-    Target(addons, addons_in, "addon_id", addons_in.c.old_status.is_(None)),
+    ADDONS,
 )
 """In the order in which they refer to each other."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import cast
 
 from lifecycle_jobs.db.transfer.cells import Value, next_day, quoted
@@ -14,38 +15,67 @@ Row = dict[str, Value]
 Complaint = tuple[str, str]
 """A heading of the file and what is wrong there."""
 
-Rules = Callable[[Row], Iterator[Complaint]]
-"""Fills in what follows from the row itself, and tells what contradicts itself in it."""
+
+def _nothing(_row: Row) -> Iterator[Complaint]:
+    return iter(())
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules for the rows of one file.
+
+    `judge` fills in what follows from the row itself, and tells what contradicts itself in it. It looks at nothing but
+    the columns in `looks_at`, and of those in `asks_for` only at whether there is a value: rows that are the same in
+    these need be judged only once. `fills_in` are the columns that it may change. `without_case` names columns of
+    which a copy for comparing is kept, and the columns that hold it.
+    """
+
+    judge: Callable[[Row], Iterator[Complaint]] = _nothing
+    looks_at: tuple[str, ...] = ()
+    asks_for: tuple[str, ...] = ()
+    fills_in: tuple[str, ...] = ()
+    without_case: Mapping[str, str] = field(default_factory=dict)
+
+
+_ADDRESS = {"address": "address_key"}
 
 
 def rules_of(catalog: Catalog) -> dict[str, Rules]:
     """The rules for the rows of each file, by table."""
 
     def box(row: Row) -> Iterator[Complaint]:
-        row["address_key"] = _address_key(row)
         yield from _plan(row, catalog)
         yield from _status(row)
 
-    return {"customers": _nothing, "payment_methods": _payment_method, "boxes": box, "addons": _addon}
+    return {
+        "customers": Rules(),
+        "payment_methods": Rules(_payment_method, looks_at=("kind",), asks_for=("token",)),
+        "boxes": Rules(
+            box,
+            looks_at=(
+                "plan",
+                "status",
+                "renewal_years",
+                "expires_on",
+                "suspended_on",
+                "suspended_reason",
+                "deleted_on",
+            ),
+            fills_in=("suspended_on", "suspended_reason"),
+            without_case=_ADDRESS,
+        ),
+        "addons": Rules(without_case=_ADDRESS),
+    }
 
 
-def _nothing(_row: Row) -> Iterator[Complaint]:
-    return iter(())
+def without_case(text: str) -> str:
+    """A text as it is compared where upper and lower case are the same."""
+    return text.lower()
 
 
 def _payment_method(row: Row) -> Iterator[Complaint]:
     if row["kind"] in {"card", "paypal"} and row["token"] is None:
         yield "token", "needed: a card or PayPal account is charged by its token"
-
-
-def _addon(row: Row) -> Iterator[Complaint]:
-    row["address_key"] = _address_key(row)
-    return iter(())
-
-
-def _address_key(row: Row) -> Value:
-    address = cast("str | None", row["address"])
-    return None if address is None else address.lower()
 
 
 def _plan(row: Row, catalog: Catalog) -> Iterator[Complaint]:

@@ -54,7 +54,7 @@ def settle(connection: Connection, *, overwrite: bool) -> dict[str, int]:
     _bring_company(connection)
     kept = {} if overwrite else _keep(connection)
     _number_new_boxes(connection)
-    _find_boxes_of_new_addons(connection)
+    find_boxes_of_new_addons(connection)
     _note_what_boxes_came_with(connection)
     return kept
 
@@ -152,7 +152,8 @@ def _number_new_boxes(connection: Connection) -> None:
     connection.execute(statement)
 
 
-def _find_boxes_of_new_addons(connection: Connection) -> None:
+def find_boxes_of_new_addons(connection: Connection) -> None:
+    """Give each add-on that is new the box of its address to which it belongs; none if there is no such box."""
     addon, box = addons_in.c, boxes_in.c
     new = addon.old_status.is_(None)
     ended = and_(new, addon.status != "active")

@@ -11,8 +11,6 @@ No file has the columns `imported_…`: they say where a box stood when a file l
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Date, Index, Integer, MetaData, Table, Text
@@ -20,8 +18,8 @@ from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
 from lifecycle_jobs.db import statistics, tables
 from lifecycle_jobs.db.tables import Id, Key
-from lifecycle_jobs.db.transfer.bulk import Told, insert_rows
-from lifecycle_jobs.db.transfer.rules import Row
+from lifecycle_jobs.db.transfer.bulk import Told, insert_columns
+from lifecycle_jobs.db.transfer.parse import Reader
 
 _staging = MetaData()
 
@@ -68,6 +66,10 @@ def create(connection: Connection) -> None:
     """Make the temporary tables. They are gone with the transaction if it fails, else by `drop`."""
     for table in STAGED.values():
         connection.execute(CreateTable(table))
+
+
+def give_room(connection: Connection) -> None:
+    """Let the database work with more memory until the transaction ends."""
     # Joining a million rows by way of the disk takes several times as long.
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET LOCAL work_mem = '64MB'")
@@ -75,12 +77,10 @@ def create(connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA temp.cache_size = -65536")  # KiB
 
 
-def fill(connection: Connection, table: Table, rows: Iterable[Row], told: Told) -> int:
+def fill(connection: Connection, table: Table, reader: Reader, told: Told) -> int:
     """Put the rows of a file into its temporary table as they come; returns how many."""
-    columns = [column.name for column in table.c]
-    found_out_later = {"box_id"} | {name for name in columns if name.startswith(("old_", "imported_"))}
-    names = [name for name in columns if name not in found_out_later]
-    return insert_rows(connection, table, names, map(itemgetter(*names), rows), told)
+    pieces = ({"line": piece.lines, **piece.columns} for piece in reader.pieces())
+    return insert_columns(connection, table, pieces, told)
 
 
 def index(connection: Connection) -> None:
