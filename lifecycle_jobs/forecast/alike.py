@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final, cast
 
-from sqlalchemy import CTE, ColumnElement, CompoundSelect, Select, and_, case, exists, func, literal, null, or_, select, union_all
+from sqlalchemy import CTE, ColumnElement, Select, and_, case, exists, false, func, literal, null, or_, select
 
 from lifecycle_jobs.db.conditions import (
     first_warning_accepted_on,
@@ -43,26 +43,32 @@ class Alike:
     span: Span
     credit: CTE
 
-    def boxes(self, *also: ColumnElement[bool]) -> CompoundSelect[Any]:
-        """Each box that a day of the span can concern: its id, its holder, its group's name, what a renewal costs."""
+    def boxes(self, *also: ColumnElement[bool]) -> Select[Any]:
+        """Each box that a day of the span can concern: its id, its holder, and the name of its group."""
         ends_in_sight = boxes.c.expires_on <= self.span.last + timedelta(days=self.span.lead)
-        return union_all(
-            self._named(boxes.c.status == "active", ends_in_sight, *also, active=True),
-            self._named(boxes.c.status == "suspended", *also, active=False),
-        )
+        return self.every_box(or_(boxes.c.status == "suspended", ends_in_sight), *also)
 
-    def every_box(self, *also: ColumnElement[bool]) -> CompoundSelect[Any]:
+    def every_box(self, *also: ColumnElement[bool]) -> Select[Any]:
         """The same, however far away E is."""
-        return union_all(
-            self._named(boxes.c.status == "active", *also, active=True),
-            self._named(boxes.c.status == "suspended", *also, active=False),
+        extras = extras_by_box()
+        parts = self._parts(renewal_gross(self.span.catalog, extras))
+        name = joined(*[each for part in parts for each in (part, literal(_BETWEEN))][:-1])
+        return (
+            select(boxes.c.id.label("box_id"), boxes.c.customer_id, name.label("name"))
+            .select_from(
+                boxes.outerjoin(extras, extras.c.box_id == boxes.c.id)
+                .outerjoin(payment_methods, payment_methods.c.payment_method_id == boxes.c.payment_method_id)
+                .outerjoin(self.credit, self.credit.c.box_id == boxes.c.id)
+            )
+            # Nearly all boxes are asked for, and are read fastest as they lie: no index is to be led astray by.
+            .where(boxes.c.status.in_(("active", "suspended")), *also)
         )
 
-    def group(self, name: str, number: int, gross_cents: int) -> BoxGroup | None:
-        """What a name says; none if nothing is foretold of such boxes."""
+    def group(self, name: str, number: int) -> BoxGroup | None:
+        """So many boxes of what a name says; none if nothing is foretold of such boxes."""
         (
             expires, policy, status, way, years, cancelled, held, held_until, suspended_on,
-            told, slot_used, gone_wrong, hard, not_attempted, warned_on, funded,
+            told, slot_used, gone_wrong, hard, not_attempted, warned_on, funded, gross_cents,
         ) = name.split(_BETWEEN)  # fmt: skip
         if way == _UNAPPLIED:
             return None
@@ -88,107 +94,83 @@ class Alike:
             warned=offset(warned_on),
             funded=int(funded),
         )
-        return BoxGroup(expires_on, int(years), standing, number, gross_cents)
+        return BoxGroup(expires_on, int(years), standing, number, number * int(gross_cents))
 
-    def _named(self, *where: ColumnElement[bool], active: bool) -> Select[Any]:
-        extras = extras_by_box()
-        gross = renewal_gross(self.span.catalog, extras)
-        of_box = boxes.outerjoin(extras, extras.c.box_id == boxes.c.id).outerjoin(
-            payment_methods, payment_methods.c.payment_method_id == boxes.c.payment_method_id
-        )
-        if active:
-            of_box = of_box.outerjoin(self.credit, self.credit.c.box_id == boxes.c.id)
-            parts = self._parts_if_active(gross)
-        else:
-            parts = self._parts_if_suspended()
-        name = joined(*[each for part in parts for each in (part, literal(_BETWEEN))][:-1])
-        return (
-            select(
-                boxes.c.id.label("box_id"),
-                boxes.c.customer_id,
-                name.label("name"),
-                gross.label("gross_cents"),
-            )
-            .select_from(of_box)
-            .where(*where)
-        )
-
-    def _parts_if_active(self, gross: ColumnElement[int]) -> list[ColumnElement[Any]]:
+    def _parts(self, gross: ColumnElement[int]) -> list[ColumnElement[Any]]:
         span = self.span
-        charging = boxes.c.expires_on <= span.first + timedelta(days=span.slots_begin)
-        told = select(func.min(events.c.milestone)).where(
-            events.c.box_id == boxes.c.id,
-            events.c.term_expires_on == boxes.c.expires_on,
-            events.c.kind.in_(BEFORE_EXPIRY),
-        )
-        can_be_told = boxes.c.expires_on <= span.first + timedelta(days=span.lead)
-        slot_used = select(func.min(charges.c.slot)).where(of_this_term, charges.c.status.in_(("declined", "succeeded")))
-        gone_wrong = exists().where(of_this_term, charges.c.status.in_(("declined", "not_attempted")))
-        return [
-            *self._parts_of_any(self._way(gross)),
-            literal(""),
-            _text(case((can_be_told, told.correlate(boxes).scalar_subquery()))),
-            _text(case((and_(charging, ~method_replaced(span.first)), slot_used.correlate(boxes).scalar_subquery()))),
-            _bit(and_(charging, gone_wrong)),
-            _bit(and_(charging, declined_hard())),
-            _bit(and_(charging, latest_charge_not_attempted())),
-            literal(""),
-            func.coalesce(self.credit.c.terms, 0),
-        ]
-
-    def _parts_if_suspended(self) -> list[ColumnElement[Any]]:
-        told = select(func.min(events.c.milestone)).where(
-            events.c.box_id == boxes.c.id,
-            events.c.term_expires_on == boxes.c.expires_on,
-            events.c.kind == "box.deletion_warning",
-        )
-        by_a_person = boxes.c.suspended_reason != UNPAID
-        way = case((and_(by_a_person, ~unapplied_payment()), _SET_ASIDE), else_=self._way(None))
-        warned_on = _text(first_warning_accepted_on()) if self.span.proof_days is not None else literal("")
-        return [
-            *self._parts_of_any(way),
-            boxes.c.suspended_on,
-            _text(told.correlate(boxes).scalar_subquery()),
-            literal(""),
-            literal("0"),
-            literal("0"),
-            literal("0"),
-            warned_on,
-            literal("0"),
-        ]
-
-    def _parts_of_any(self, way: ColumnElement[str]) -> list[ColumnElement[Any]]:
-        groups = self.span.catalog.groups()
-        # One that ended so long ago decides nothing any more.
-        until_counts = boxes.c.hold_until >= self.span.first - timedelta(days=self.span.hold_matters)
+        groups = span.catalog.groups()
+        active, suspended = boxes.c.status == "active", boxes.c.status == "suspended"
+        # A hold that ended so long ago decides nothing any more.
+        until_counts = boxes.c.hold_until >= span.first - timedelta(days=span.hold_matters)
         held = or_(until_counts, and_(boxes.c.hold_until.is_(None), boxes.c.hold_reason.is_not(None)))
+        charging = and_(active, boxes.c.expires_on <= span.first + timedelta(days=span.slots_begin))
+        gone_wrong = exists().where(of_this_term, charges.c.status.in_(("declined", "not_attempted")))
+        slot_used = select(func.min(charges.c.slot)).where(
+            of_this_term, charges.c.status.in_(("declined", "succeeded"))
+        )
+        warned_on = (suspended, first_warning_accepted_on()) if span.proof_days is not None else (false(), null())
         return [
             boxes.c.expires_on,
             case(*[(boxes.c.plan.in_(group.plans), literal(number)) for number, group in enumerate(groups)]),
             boxes.c.status,
-            way,
+            self._way(gross),
             boxes.c.renewal_years,
             _bit(boxes.c.cancelled_on.is_not(None)),
             _bit(held),
-            _text(case((until_counts, boxes.c.hold_until), else_=null())),
+            _where(until_counts, boxes.c.hold_until),
+            _where(suspended, boxes.c.suspended_on),
+            self._told(),
+            _where(and_(charging, ~method_replaced(span.first)), slot_used.correlate(boxes).scalar_subquery()),
+            _bit(and_(charging, gone_wrong)),
+            _bit(and_(charging, declined_hard())),
+            _bit(and_(charging, latest_charge_not_attempted())),
+            _where(*warned_on),
+            func.coalesce(self.credit.c.terms, 0),
+            gross,
         ]
 
-    def _way(self, gross: ColumnElement[int] | None) -> ColumnElement[str]:
-        """How the next renewal is paid; without what it costs, of a box that is not charged any more."""
+    def _told(self) -> ColumnElement[str]:
+        """The nearest milestone of which the holder was told; before E only where one may be told again today.
+
+        A later one is always nearer to E than those told so far; X, which a hold puts off, may move away from them.
+        """
+        span = self.span
+        told = select(func.min(events.c.milestone)).where(
+            events.c.box_id == boxes.c.id, events.c.term_expires_on == boxes.c.expires_on
+        )
+        before_expiry = told.where(events.c.kind.in_(BEFORE_EXPIRY)).correlate(boxes).scalar_subquery()
+        before_deletion = told.where(events.c.kind == "box.deletion_warning").correlate(boxes).scalar_subquery()
+        due_at_once = boxes.c.expires_on.in_(
+            {
+                span.first - timedelta(days=late) + timedelta(days=milestone)
+                for milestone in span.milestones
+                for late in range((span.first - span.since).days)
+            }
+        )
+        return _text(case((boxes.c.status == "suspended", before_deletion), (due_at_once, before_expiry)))
+
+    def _way(self, gross: ColumnElement[int]) -> ColumnElement[str]:
+        """How the next renewal is paid."""
         kind = payment_methods.c.kind
-        ways: list[tuple[ColumnElement[bool], Any]] = [
+        by_a_person = and_(boxes.c.status == "suspended", boxes.c.suspended_reason != UNPAID)
+        too_dear = and_(kind != "credit", boxes.c.status == "active", gross > self.span.max_amount_cents)
+        return case(
             (unapplied_payment(), _UNAPPLIED),
+            (by_a_person, _SET_ASIDE),
             (~renews_itself(self.span.catalog), "by_hand"),
             (kind == "agreement", "agreement"),
-        ]
-        if gross is not None:
-            too_dear = and_(kind != "credit", gross > self.span.max_amount_cents)
-            ways += [(gross == 0, "free"), (too_dear, _SET_ASIDE)]
-        return case(*ways, else_=kind)
+            (gross == 0, "free"),
+            (too_dear, _SET_ASIDE),
+            else_=kind,
+        )
 
 
 def _bit(condition: ColumnElement[bool]) -> ColumnElement[str]:
     return case((condition, "1"), else_="0")
+
+
+def _where(condition: ColumnElement[bool], value: ColumnElement[Any]) -> ColumnElement[str]:
+    return _text(case((condition, value)))
 
 
 def _text(value: ColumnElement[Any]) -> ColumnElement[str]:

@@ -22,26 +22,28 @@ def terms_met(span: Span) -> CTE:
     demands = union_all(_boxes(span), _addons(span)).subquery("demands")
     turn = (demands.c.due_on, demands.c.rank, demands.c.box_id, demands.c.addon_id)
     of_holder = {"partition_by": demands.c.customer_id}
-    sums = (
-        select(
-            demands.c.box_id,
-            demands.c.addon_id,
-            whole(func.sum(demands.c.cents).over(order_by=turn, **of_holder)).label("up_to_this"),
-            whole(func.sum(demands.c.cents).over(**of_holder)).label("of_all"),
-            customers.c.credit_cents,
-        )
-        .join(customers, customers.c.customer_id == demands.c.customer_id)
-        .subquery("sums")
-    )
-    whole_rounds = sums.c.credit_cents // sums.c.of_all
-    reached_once_more = case((sums.c.credit_cents % sums.c.of_all >= sums.c.up_to_this, 1), else_=0)
+    sums = select(
+        demands.c.box_id,
+        demands.c.addon_id,
+        demands.c.customer_id,
+        whole(func.sum(demands.c.cents).over(order_by=turn, **of_holder)).label("up_to_this"),
+        whole(func.sum(demands.c.cents).over(**of_holder)).label("of_all"),
+    ).subquery("sums")
+    balance = customers.c.credit_cents
+    whole_rounds = balance // sums.c.of_all
+    reached_once_more = case((balance % sums.c.of_all >= sums.c.up_to_this, 1), else_=0)
     met = case((sums.c.of_all == 0, span.most_terms), else_=whole_rounds + reached_once_more)
     terms = case((met > span.most_terms, span.most_terms), else_=met)
-    return select(sums.c.box_id, sums.c.addon_id, terms.label("terms")).cte("terms_met")
+    return (
+        select(sums.c.box_id, sums.c.addon_id, terms.label("terms"))
+        .join(customers, customers.c.customer_id == sums.c.customer_id)
+        .cte("terms_met")
+    )
 
 
 def _boxes(span: Span) -> Select[Any]:
     extras = extras_by_box()
+    by_credit = select(payment_methods.c.payment_method_id).where(payment_methods.c.kind == "credit")
     return (
         select(
             boxes.c.id.label("box_id"),
@@ -51,9 +53,8 @@ def _boxes(span: Span) -> Select[Any]:
             literal(0).label("rank"),
             renewal_gross(span.catalog, extras).label("cents"),
         )
-        .join(payment_methods, payment_methods.c.payment_method_id == boxes.c.payment_method_id)
         .outerjoin(extras, extras.c.box_id == boxes.c.id)
-        .where(payment_methods.c.kind == "credit", boxes.c.status == "active", renews_itself(span.catalog))
+        .where(boxes.c.payment_method_id.in_(by_credit), boxes.c.status == "active", renews_itself(span.catalog))
     )
 
 

@@ -15,6 +15,7 @@ from lifecycle_jobs.forecast.population import AddonGroup, BoxGroup, Population
 from lifecycle_jobs.policy import Catalog, deletions_allowed
 
 _TOLD: Final = frozenset(MESSAGES)
+_SILENT: Final[Mapping[tuple[str, date], float]] = {}
 Told = Mapping[tuple[str, date], float]
 """The probability that something is told on a date, by kind."""
 
@@ -96,7 +97,7 @@ def _spared(held: Iterable[Sequence[str]], told: Mapping[str, Told]) -> Mapping[
     for names in held:
         silent: dict[tuple[str, date], float] = {}
         for name in names:
-            for key, probability in told[name].items():
+            for key, probability in told.get(name, _SILENT).items():
                 before = silent.get(key)
                 if before is None:
                     silent[key] = 1 - probability

@@ -5,80 +5,84 @@ Messages are one per holder, so of the holders of several boxes it is also read 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, TypeVar
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, exists, func, literal, or_, select
 
 from lifecycle_jobs.db.dialect import joined, listed
 from lifecycle_jobs.db.tables import addons, boxes, customers, events
 from lifecycle_jobs.forecast.alike import Alike
 from lifecycle_jobs.forecast.demands import terms_met
 from lifecycle_jobs.forecast.population import AddonGroup, BoxGroup, Population
-from lifecycle_jobs.forecast.prices import gross_in_sql, whole
+from lifecycle_jobs.forecast.prices import gross_in_sql
 from lifecycle_jobs.forecast.span import Span
 
-_BETWEEN = "#"
-
-Group = TypeVar("Group", BoxGroup, AddonGroup)
+_BETWEEN: Final = "#"
+_AT_A_TIME: Final = 10_000
 
 
 def read_population(connection: Connection, span: Span) -> Population:
     """Everybody of whom the days of a span may tell something."""
     alike = Alike(span, terms_met(span))
-    counted = connection.execute(_counted_boxes(alike)).all()
-    boxes_by_name = {row.name: alike.group(row.name, row.number, row.cents) for row in counted}
-    counted_addons = connection.execute(_counted_addons(alike)).all()
-    addons_by_name = {row.name: _addon_group(alike, row) for row in counted_addons}
-    known_boxes = {name: group for name, group in boxes_by_name.items() if group is not None}
-    known_addons = {name: group for name, group in addons_by_name.items() if group is not None}
+    numbers: Counter[str] = Counter()
+    for name, number in connection.execute(_boxes_of_one(alike)):
+        numbers[name] += number
+    several_boxes = _held_together(connection, _boxes_of_several(alike), numbers)
+    groups = {name: alike.group(name, number) for name, number in numbers.items()}
+    addon_numbers: Counter[str] = Counter()
+    several_addons = _held_together(connection, _addons_by_holder(alike), addon_numbers)
+    addon_groups = {name: _addon_group(alike, name, number) for name, number in addon_numbers.items()}
     return Population(
         first=span.first,
         last=span.last,
         since=span.since,
-        boxes=known_boxes,
-        addons=known_addons,
-        several_boxes=_several(connection, _boxes_of_holders(alike), known_boxes),
-        several_addons=_several(connection, _addons_of_holders(alike), known_addons),
+        boxes={name: group for name, group in groups.items() if group is not None},
+        addons={name: group for name, group in addon_groups.items() if group is not None},
+        several_boxes=several_boxes,
+        several_addons=several_addons,
         living=connection.scalar(select(func.count()).select_from(boxes).where(boxes.c.status != "deleted")) or 0,
-        set_aside=sum(row.number for row in counted if _is_set_aside(boxes_by_name[row.name])),
+        set_aside=sum(numbers[name] for name, group in groups.items() if _is_set_aside(group)),
     )
+
+
+def _held_together(connection: Connection, by_holder: Select[Any], numbers: Counter[str]) -> list[Sequence[str]]:
+    """Of each holder of several the names of what is held; all of it is counted in `numbers`."""
+    same: dict[str, str] = {}
+    several: list[Sequence[str]] = []
+    for (names,) in connection.execution_options(yield_per=_AT_A_TIME).execute(by_holder):
+        numbers.update(names)
+        if len(names) > 1:
+            # Each name is kept once, however many hold such a thing.
+            several.append([same.setdefault(name, name) for name in names])
+    return several
 
 
 def _is_set_aside(group: BoxGroup | None) -> bool:
     return group is None or group.standing.way == "set_aside"
 
 
-def _several(connection: Connection, held: Select[Any], known: dict[str, Group]) -> list[Sequence[str]]:
-    """Of each holder the groups of what is held, where that is more than one of which something is foretold."""
-    of_holders = ([name for name in names if name in known] for (names,) in connection.execute(held))
-    return [names for names in of_holders if len(names) > 1]
+def _boxes_of_one(alike: Alike) -> Select[Any]:
+    """Of the holders of one box: how many boxes of each name there are."""
+    rows = alike.boxes(boxes.c.customer_id.not_in(_with_several())).subquery("alike")
+    return select(rows.c.name, func.count()).group_by(rows.c.name)
 
 
-def _counted_boxes(alike: Alike) -> Select[Any]:
-    rows = alike.boxes().subquery("alike")
-    return select(
-        rows.c.name, func.count().label("number"), whole(func.sum(rows.c.gross_cents)).label("cents")
-    ).group_by(rows.c.name)
+def _boxes_of_several(alike: Alike) -> Select[Any]:
+    """Of the others: for each holder the names of all boxes."""
+    rows = alike.boxes(boxes.c.customer_id.in_(_with_several())).subquery("alike")
+    return select(listed(rows.c.name)).group_by(rows.c.customer_id)
 
 
-def _boxes_of_holders(alike: Alike) -> Select[Any]:
-    several = select(boxes.c.customer_id).group_by(boxes.c.customer_id).having(func.count() > 1)
-    rows = alike.boxes(boxes.c.customer_id.in_(several)).subquery("alike")
-    return select(listed(rows.c.name)).group_by(rows.c.customer_id).having(func.count() > 1)
+def _with_several() -> Select[Any]:
+    return select(boxes.c.customer_id).group_by(boxes.c.customer_id).having(func.count() > 1)
 
 
-def _counted_addons(alike: Alike) -> Select[Any]:
+def _addons_by_holder(alike: Alike) -> Select[Any]:
     rows = _alike_addons(alike).subquery("alike_addons")
-    return select(rows.c.name, func.count().label("number"), whole(func.sum(rows.c.cents)).label("cents")).group_by(
-        rows.c.name
-    )
-
-
-def _addons_of_holders(alike: Alike) -> Select[Any]:
-    rows = _alike_addons(alike).subquery("alike_addons")
-    return select(listed(rows.c.name)).group_by(rows.c.customer_id).having(func.count() > 1)
+    return select(listed(rows.c.name)).group_by(rows.c.customer_id)
 
 
 def _alike_addons(alike: Alike) -> Select[Any]:
@@ -108,14 +112,11 @@ def _alike_addons(alike: Alike) -> Select[Any]:
         case((and_(followed, announced), "1"), else_="0"),
         if_followed(yearly, 0),
         if_followed(customers.c.credit_cents, 0),
+        gross_in_sql(span.catalog, yearly * boxes.c.renewal_years),
     ]
     name = joined(*[each for part in parts for each in (part, literal(_BETWEEN))][:-1])
     return (
-        select(
-            boxes.c.customer_id,
-            name.label("name"),
-            gross_in_sql(span.catalog, yearly * boxes.c.renewal_years).label("cents"),
-        )
+        select(boxes.c.customer_id, name.label("name"))
         .select_from(
             addons.join(box, box.c.box_id == addons.c.box_id)
             .join(boxes, boxes.c.id == addons.c.box_id)
@@ -126,9 +127,9 @@ def _alike_addons(alike: Alike) -> Select[Any]:
     )
 
 
-def _addon_group(alike: Alike, row: Row[Any]) -> AddonGroup | None:
-    box_name, expires, cancelled, funded, followed, announced, yearly, balance = row.name.split(_BETWEEN)
-    box = alike.group(box_name, 0, 0)
+def _addon_group(alike: Alike, name: str, number: int) -> AddonGroup | None:
+    box_name, expires, cancelled, funded, followed, announced, yearly, balance, cost_cents = name.split(_BETWEEN)
+    box = alike.group(box_name, 0)
     if box is None:
         return None
     return AddonGroup(
@@ -140,6 +141,6 @@ def _addon_group(alike: Alike, row: Row[Any]) -> AddonGroup | None:
         announced=announced == "1",
         yearly_net_cents=int(yearly),
         balance_cents=int(balance),
-        number=row.number,
-        cost_cents=row.cents,
+        number=number,
+        cost_cents=number * int(cost_cents),
     )

@@ -24,12 +24,15 @@ class Span:
     proof_days: int | None
 
     @property
+    def milestones(self) -> set[int]:
+        """How many days before E something is told of it."""
+        policies = [group.policy for group in self.catalog.groups()]
+        return {days for policy in policies for days in (*policy.alert_milestones, *policy.notice_milestones)}
+
+    @property
     def lead(self) -> int:
         """How many days before E the first thing happens to a box."""
-        return max(
-            max(*group.policy.alert_milestones, *group.policy.notice_milestones, *group.policy.charge_slots)
-            for group in self.catalog.groups()
-        )
+        return max(self.slots_begin, *self.milestones)
 
     @property
     def slots_begin(self) -> int:
