@@ -34,6 +34,7 @@ from lifecycle_jobs.cli import (
 from lifecycle_jobs.cli.audit import audit
 from lifecycle_jobs.cli.config import config as configuration
 from lifecycle_jobs.cli.daemon import daemon
+from lifecycle_jobs.cli.forecast import forecast
 from lifecycle_jobs.cli.output import complain
 from lifecycle_jobs.cli.report import report
 from lifecycle_jobs.cli.setting import config_before_command
@@ -65,6 +66,7 @@ app.command("resume")(emergency.resume)
 app.command("status")(review.status)
 app.command("reconcile")(payments.reconcile)
 app.command("report")(report)
+app.command("forecast")(forecast)
 app.command("audit")(audit)
 app.command("deliver")(mail.deliver)
 app.command("preview")(mail.preview)

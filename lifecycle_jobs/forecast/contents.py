@@ -81,12 +81,17 @@ class Figures:
 
 @dataclass(slots=True)
 class ForecastDay:
-    """One business date. `living` boxes are not deleted in the morning; `over_cap`: too many are due to be deleted."""
+    """One business date. `living` boxes are not deleted in the morning, `cap` is how many may be on the day unasked."""
 
     on: date
     figures: Figures = field(default_factory=Figures)
     living: float = 0.0
-    over_cap: bool = False
+    cap: int = 0
+
+    @property
+    def over_cap(self) -> bool:
+        """Whether so many boxes are due to be deleted that a run would delete none."""
+        return round(self.figures.deleted) > self.cap
 
 
 @dataclass(slots=True)
@@ -143,7 +148,8 @@ class Forecast:
                 for month in self.months()
             ],
             "days": [
-                {"date": day.on, "living": round(day.living, 2), "over_cap": day.over_cap} | day.figures.as_dict()
+                {"date": day.on, "living": round(day.living, 2), "cap": day.cap, "over_cap": day.over_cap}
+                | day.figures.as_dict()
                 for day in self.days
             ],
         }

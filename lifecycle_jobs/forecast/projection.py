@@ -12,7 +12,7 @@ from lifecycle_jobs.forecast.contents import MESSAGES, Forecast, ForecastDay
 from lifecycle_jobs.forecast.course import Courses
 from lifecycle_jobs.forecast.lives import Life, Lives
 from lifecycle_jobs.forecast.population import AddonGroup, BoxGroup, Population
-from lifecycle_jobs.policy import Catalog, deletions_allowed
+from lifecycle_jobs.policy import Catalog, deletion_cap
 
 _TOLD: Final = frozenset(MESSAGES)
 _SILENT: Final[Mapping[tuple[str, date], float]] = {}
@@ -110,8 +110,5 @@ def _spared(held: Iterable[Sequence[str]], told: Mapping[str, Told]) -> Mapping[
 def _watch_the_cap(days: Iterable[ForecastDay], living: float, *, max_percent: int, always_allowed: int) -> None:
     for day in days:
         day.living = living
-        due = round(day.figures.deleted)
-        day.over_cap = not deletions_allowed(
-            due, round(living), max_percent=max_percent, always_allowed=always_allowed
-        )
+        day.cap = deletion_cap(round(living), max_percent=max_percent, always_allowed=always_allowed)
         living -= day.figures.deleted
