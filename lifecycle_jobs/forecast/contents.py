@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
@@ -23,6 +22,22 @@ MESSAGES: Final = (
 """The kinds of message that a run writes, in the order in which they are told of."""
 
 
+class Expected(dict[str, float]):
+    """Expected numbers by name; of what is not named, none."""
+
+    def __missing__(self, name: str) -> float:
+        return 0.0
+
+    def total(self) -> float:
+        """All of them together."""
+        return sum(self.values())
+
+    def add(self, others: Mapping[str, float]) -> None:
+        """Count in others."""
+        for name, number in others.items():
+            self[name] += number
+
+
 @dataclass(slots=True)
 class Figures:
     """Expected numbers, whole only where nothing is left to chance.
@@ -34,12 +49,12 @@ class Figures:
     """
 
     expiring: float = 0.0
-    renewed: Counter[str] = field(default_factory=Counter)
-    cents: Counter[str] = field(default_factory=Counter)
-    charges: Counter[str] = field(default_factory=Counter)
-    declined: Counter[str] = field(default_factory=Counter)
-    events: Counter[str] = field(default_factory=Counter)
-    emails: Counter[str] = field(default_factory=Counter)
+    renewed: Expected = field(default_factory=Expected)
+    cents: Expected = field(default_factory=Expected)
+    charges: Expected = field(default_factory=Expected)
+    declined: Expected = field(default_factory=Expected)
+    events: Expected = field(default_factory=Expected)
+    emails: Expected = field(default_factory=Expected)
     addons_short: float = 0.0
     addon_cents: float = 0.0
 
@@ -59,7 +74,7 @@ class Figures:
         self.addons_short += other.addons_short
         self.addon_cents += other.addon_cents
         for name in ("renewed", "cents", "charges", "declined", "events", "emails"):
-            getattr(self, name).update(getattr(other, name))
+            getattr(self, name).add(getattr(other, name))
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`: numbers with two decimals, cents whole."""
@@ -155,5 +170,5 @@ class Forecast:
         }
 
 
-def _rounded(numbers: Counter[str]) -> dict[str, float]:
+def _rounded(numbers: Expected) -> dict[str, float]:
     return {name: round(number, 2) for name, number in sorted(numbers.items())}

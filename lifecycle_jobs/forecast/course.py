@@ -40,6 +40,8 @@ Kind = Literal[
 """The kinds of event of a box, and `charge`, an attempt; `paid_by_hand` is a renewal outside a run."""
 
 AT_ONCE: Final = 0
+"""The milestone of a warning that is sent because X came before any notice was delivered, as in `send_alerts`."""
+
 _E: Final = date(2001, 12, 31)
 """The end of the term in which courses are reckoned."""
 

@@ -21,13 +21,13 @@ def terms_met(span: Span) -> CTE:
     """For how many `terms` credit pays each demand, by `box_id` (a box charged to credit) or `addon_id`."""
     demands = union_all(_boxes(span), _addons(span)).subquery("demands")
     turn = (demands.c.due_on, demands.c.rank, demands.c.box_id, demands.c.addon_id)
-    of_holder = {"partition_by": demands.c.customer_id}
+    holder = demands.c.customer_id
     sums = select(
         demands.c.box_id,
         demands.c.addon_id,
-        demands.c.customer_id,
-        whole(func.sum(demands.c.cents).over(order_by=turn, **of_holder)).label("up_to_this"),
-        whole(func.sum(demands.c.cents).over(**of_holder)).label("of_all"),
+        holder,
+        whole(func.sum(demands.c.cents).over(partition_by=holder, order_by=turn)).label("up_to_this"),
+        whole(func.sum(demands.c.cents).over(partition_by=holder)).label("of_all"),
     ).subquery("sums")
     balance = customers.c.credit_cents
     whole_rounds = balance // sums.c.of_all

@@ -75,27 +75,27 @@ def _declines(connection: Connection, first: date, given: Given) -> tuple[dict[s
             by_slot = {slot: declined[kind][slot] / number for slot, number in made[kind].items()}
             rates[kind] = Declines(refused / tried if tried else 0.0, share_hard, by_slot)
             measured = f"{_percent(rates[kind].otherwise)} of {tried:,} charges of the last year were declined"
-            told.append(f"{kind}: {measured}, by slot" if tried else f"{kind}: no charges in the last year, none declined")
+            told.append(
+                f"{kind}: {measured}, by slot" if tried else f"{kind}: no charges in the last year, none declined"
+            )
         told[-1] += f"; {_percent(share_hard)} of declines are for good." if rates[kind] != Declines() else "."
     return rates, told
 
 
 def _by_hand(connection: Connection, catalog: Catalog, first: date, given: Given) -> tuple[ByHand, str]:
     days = days_between(events.c.occurred_on, events.c.term_expires_on)
-    paid: dict[int, int] = {
-        before: number
-        for before, number in connection.execute(
-            select(days, func.count())
-            .where(
-                events.c.run_on.is_(None),
-                events.c.run_pass.is_(None),
-                events.c.kind.in_(("box.renewed", "box.domain_renewed")),
-                events.c.term_expires_on >= first - YEAR,
-                events.c.term_expires_on < first,
-            )
-            .group_by(days)
+    rows = connection.execute(
+        select(days, func.count())
+        .where(
+            events.c.run_on.is_(None),
+            events.c.run_pass.is_(None),
+            events.c.kind.in_(("box.renewed", "box.domain_renewed")),
+            events.c.term_expires_on >= first - YEAR,
+            events.c.term_expires_on < first,
         )
-    }
+        .group_by(days)
+    )
+    paid: dict[int, int] = {row[0]: row[1] for row in rows}
     number = sum(paid.values())
     spread = {before: each / number for before, each in paid.items()} if number else None
     if given.by_hand is not None:

@@ -35,7 +35,7 @@ _A_DAY: Final = timedelta(days=1)
 _CAP_IN_SIGHT: Final = 2.5
 """A cap so many times as high as the worst day is told in words: drawn, it would flatten everything below it."""
 
-_STYLE: Final = {
+_STYLE: Final[dict[Any, Any]] = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "text.color": _INK,
@@ -185,12 +185,15 @@ def _title(axes: Axes, text: str) -> None:
     axes.margins(y=0.16)
     axes.set_ylim(bottom=0)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=6, fontsize=9, handlelength=1.2, columnspacing=1.2)
+        axes.legend(
+            loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=6, fontsize=9, handlelength=1.2, columnspacing=1.2
+        )
 
 
 def _months_below(axes: Axes, days: Sequence[date]) -> None:
     firsts = [day for day in days if day.day == 1]
-    axes.set_xticks([day.toordinal() for day in firsts], [f"{day:%b %Y}" if day.month == 1 else f"{day:%b}" for day in firsts])
+    names = [f"{day:%b %Y}" if day.month == 1 else f"{day:%b}" for day in firsts]
+    axes.set_xticks([day.toordinal() for day in firsts], names)
     axes.set_xlim(days[0].toordinal() - 1, days[-1].toordinal() + 1)
 
 

@@ -45,14 +45,13 @@ class AddonGroup:
 class Population:
     """All that a forecast is made from, by the names that the groups go by.
 
-    `since` is W before the first day. `several_boxes` and `several_addons` name, for each holder of more than one, the
+    `several_boxes` and `several_addons` name, for each holder of more than one, the
     groups of what is held: one of a group is named once for each that is held. `living` boxes are not deleted;
     `set_aside` wait for a person, so nothing is foretold of them.
     """
 
     first: date
     last: date
-    since: date
     boxes: Mapping[str, BoxGroup]
     addons: Mapping[str, AddonGroup]
     several_boxes: Sequence[Sequence[str]]

@@ -15,7 +15,7 @@ from lifecycle_jobs.policy import Catalog
 def gross_in_sql(catalog: Catalog, net_cents: ColumnElement[int]) -> ColumnElement[int]:
     """Net plus VAT, rounded half up to the cent; `Catalog.gross` says the same."""
     share = Fraction(100 + catalog.vat_percent) / 100
-    return (2 * share.numerator * net_cents + share.denominator) // (2 * share.denominator)
+    return (2 * share.numerator * whole(net_cents) + share.denominator) // (2 * share.denominator)
 
 
 def renews_itself(catalog: Catalog) -> ColumnElement[bool]:

@@ -36,8 +36,7 @@ def project(
     lives = Lives(Courses(assumptions, proof_days), catalog, population.first, population.last)
     number_of_days = (population.last - population.first).days + 1
     days = {
-        on: ForecastDay(on)
-        for on in (population.first + timedelta(days=number) for number in range(number_of_days))
+        on: ForecastDay(on) for on in (population.first + timedelta(days=number) for number in range(number_of_days))
     }
     told_boxes: dict[str, Told] = {}
     for name, box in population.boxes.items():

@@ -38,7 +38,6 @@ def read_population(connection: Connection, span: Span) -> Population:
     return Population(
         first=span.first,
         last=span.last,
-        since=span.since,
         boxes={name: group for name, group in groups.items() if group is not None},
         addons={name: group for name, group in addon_groups.items() if group is not None},
         several_boxes=several_boxes,

@@ -50,8 +50,14 @@ class Span:
         return (self.last - self.first).days // 365 + 2
 
 
-def span_of_months(  # noqa: PLR0913 -- each is a setting of its own
-    catalog: Catalog, today: date, latest_run: date | None, months: int, *, max_amount_cents: int, proof_days: int | None
+def span_of_months(
+    catalog: Catalog,
+    today: date,
+    latest_run: date | None,
+    months: int,
+    *,
+    max_amount_cents: int,
+    proof_days: int | None,
 ) -> Span:
     """So many calendar months from today on, or from tomorrow if today's run is done."""
     done = latest_run is not None and latest_run >= today

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -23,26 +24,42 @@ PLANS = ("standard", "standard", "pro", "premium", "domain", "brief")
 """The shipped plans, and one with a policy of its own."""
 
 
-def certain(*, cards_decline: bool, for_good: bool = False) -> Assumptions:
-    """PayPal always pays; cards always, or never; nobody pays by hand."""
-    return Assumptions(
-        {"card": Declines(1.0 if cards_decline else 0.0, 1.0 if for_good else 0.0), "paypal": Declines()}, ByHand()
-    )
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the bank says to each kind of method, as tokens of the sandbox, and the assumptions that foresee it."""
+
+    card: str
+    paypal: str
+
+    @property
+    def assumptions(self) -> Assumptions:
+        """Nobody pays by hand."""
+        rates = {PAYS: Declines(), DECLINED: Declines(1.0), DECLINED_FOR_GOOD: Declines(1.0, hard=1.0)}
+        return Assumptions({"card": rates[self.card], "paypal": rates[self.paypal]}, ByHand())
+
+
+CARDS_DECLINE = Answers(DECLINED, PAYS)
+CARDS_PAY = Answers(PAYS, DECLINED_FOR_GOOD)
 
 
 class Crowd:
-    """Fills a database with holders of one or more boxes, drawn from a seed; cards answer as `token` says."""
+    """Fills a database with holders of one or more boxes, drawn from a seed."""
 
-    def __init__(self, connection: Connection, token: str, seed: int = 1) -> None:
+    def __init__(self, connection: Connection, answers: Answers, seed: int = 1) -> None:
         self._connection = connection
-        self._token = token
-        self._chance = random.Random(seed)
+        self._tokens = {"card": answers.card, "paypal": answers.paypal}
+        self._chance = random.Random(seed)  # noqa: S311 -- chance that must repeat itself
         self._boxes = self._holders = self._addons = 0
 
     def settle(self, holders: int) -> None:
         """So many holders with all that is theirs."""
         for _ in range(holders):
             self._holder()
+
+    def moved_to(self, connection: Connection) -> Crowd:
+        """The same crowd, to be added to in another transaction."""
+        self._connection = connection
+        return self
 
     def _holder(self) -> None:
         chance = self._chance
@@ -52,8 +69,7 @@ class Crowd:
         factories.customer(self._connection, holder, credit=chance.choice((0, 100, 1208, 5000, 100_000)))
         method = None
         if kind is not None:
-            token = {"card": self._token, "paypal": PAYS}.get(kind)
-            method = factories.method(self._connection, f"m{holder}", holder, kind=kind, token=token)
+            method = factories.method(self._connection, f"m{holder}", holder, kind=kind, token=self._tokens.get(kind))
         # Where one balance is for several things, what it suffices for is an estimate: see `forecast.demands`.
         number = 1 if kind == "credit" else chance.choice((1, 1, 1, 2, 3, 8))
         same_day = chance.choice((None, None, TODAY + chance.randint(-90, 200) * DAY))

@@ -2,154 +2,108 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
-from lifecycle_jobs import runs
+from lifecycle_jobs import log
+from lifecycle_jobs.accounts import Payment, Wanted, pay_order, place_renewals
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import charges, credit_entries, events, messages, orders
-from lifecycle_jobs.forecast.assumptions import Assumptions
-from lifecycle_jobs.forecast.contents import Figures, Forecast
-from lifecycle_jobs.forecast.projection import project
-from lifecycle_jobs.forecast.reading import read_population
-from lifecycle_jobs.forecast.span import span_of_months
+from lifecycle_jobs.db.tables import boxes
+from lifecycle_jobs.forecast.assumptions import ByHand
 from lifecycle_jobs.settings import Settings
-from tests.daily import run, settings_for
-from tests.forecast.crowd import DAY, DECLINED, DECLINED_FOR_GOOD, PAYS, TODAY, Crowd, certain
-
-MONTHS = 5
-
-
-def with_brief_plan(settings: Settings) -> Settings:
-    """The shipped plans, and `brief`, which has other milestones and slots and a shorter suspension."""
-    standard = settings.plans["standard"]
-    own = standard.policy.model_copy(
-        update={
-            "alert_milestones": (40, 12, 3),
-            "notice_milestones": (45,),
-            "charge_slots": (9, 2),
-            "suspended_days": 35,
-            "minimum_suspension_days": 12,
-            "deletion_milestones": (20, 5),
-        }
-    )
-    brief = standard.model_copy(update={"policy": own, "annual_price": 1234})
-    return settings.model_copy(update={"plans": settings.plans | {"brief": brief}})
+from tests import factories
+from tests.daily import OPERATOR, run, settings_for
+from tests.forecast.crowd import CARDS_DECLINE, CARDS_PAY, DAY, TODAY, Answers, Crowd
+from tests.forecast.days import expected, foretell, happened, with_brief_plan
 
 
-def foretell(store: Store, settings: Settings, today: date, assumptions: Assumptions, months: int = MONTHS) -> Forecast:
-    """The forecast with these assumptions."""
-    deletion = settings.deletion
-    proof_days = deletion.delivered_warning_days if deletion.require_delivered_warning else None
-    with store.read() as connection:
-        span = span_of_months(
-            settings.catalog(),
-            today,
-            runs.latest_completed(connection),
-            months,
-            max_amount_cents=settings.gateway.max_amount,
-            proof_days=proof_days,
-        )
-        population = read_population(connection, span)
-    return project(
-        population,
-        settings.catalog(),
-        assumptions,
-        proof_days=proof_days,
-        max_percent=deletion.max_percent,
-        always_allowed=deletion.always_allowed,
-    )
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    log.configure("error", "json")  # hundreds of days have a lot to say
 
 
 @pytest.mark.parametrize(
-    ("token", "assumptions", "proof"),
-    [
-        (PAYS, certain(cards_decline=False), False),
-        (DECLINED, certain(cards_decline=True), True),
-        (DECLINED_FOR_GOOD, certain(cards_decline=True, for_good=True), False),
-    ],
-    ids=["cards pay", "cards decline, warnings must be proved", "cards decline for good"],
+    ("answers", "proof"),
+    [(CARDS_DECLINE, True), (CARDS_PAY, False)],
+    ids=["cards decline, warnings must be proved", "cards pay, PayPal declines for good"],
 )
 def test_every_day_of_months_comes_exactly_as_it_was_foretold(
-    store: Store, tmp_path: Path, token: str, assumptions: Assumptions, *, proof: bool
+    store: Store, tmp_path: Path, answers: Answers, *, proof: bool
 ) -> None:
     settings = with_brief_plan(settings_for(tmp_path, deletion={"require_delivered_warning": proof}))
     with store.write() as connection:
-        Crowd(connection, token).settle(120)
+        Crowd(connection, answers).settle(60)
 
-    foretold = foretell(store, settings, TODAY, assumptions)
+    foretold = foretell(store, settings, TODAY, answers.assumptions, months=4)
     for day in foretold.days:
         run(store, settings, day.on)
 
-    happened = Happened(store)
-    assert {day.on: _expected(day.figures) for day in foretold.days} == {
-        day.on: happened.on(day.on) for day in foretold.days
-    }
+    assert foretold.days[-1].on == date(2028, 4, 9)
+    assert expected(foretold) == happened(store, foretold)
 
 
-def _expected(figures: Figures) -> dict[str, Any]:
-    return {
-        "events": _whole(figures.events),
-        "emails": _whole(figures.emails),
-        "charges": _whole(figures.charges),
-        "declined": _whole(figures.declined),
-        "cents": round(sum(figures.cents.values())),
-        "addon_cents": round(figures.addon_cents),
-    }
+def test_a_forecast_from_the_midst_of_things_after_downtime_knows_what_has_been_charged_and_told(
+    store: Store, tmp_path: Path
+) -> None:
+    settings = with_brief_plan(settings_for(tmp_path, deletion={"require_delivered_warning": True}))
+    with store.write() as connection:
+        Crowd(connection, CARDS_DECLINE, seed=2).settle(40)
+    for number in range(20):
+        run(store, settings, TODAY + number * DAY)
+
+    back = TODAY + 26 * DAY
+    foretold = foretell(store, settings, back, CARDS_DECLINE.assumptions, months=1)
+    for day in foretold.days:
+        run(store, settings, day.on)
+
+    assert foretold.days[0].on == back
+    assert expected(foretold) == happened(store, foretold)
 
 
-class Happened:
-    """What the runs did, by day, in the words of a forecast."""
+def test_what_is_paid_by_hand_is_renewed_on_its_day_and_told_nothing_more(store: Store, tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    with store.write() as connection:
+        for number in range(12):
+            holder = factories.customer(connection, f"c{number}", credit=(0, 305)[number % 2])
+            ends = TODAY + (16 + 5 * number) * DAY
+            box = factories.box(connection, f"b{number}@pec.example.it", customer_id=holder, expires_on=ends)
+            factories.addon(connection, f"a{number}", box, paid_from="credit")
+    assumptions = replace(CARDS_PAY.assumptions, by_hand=ByHand(1.0, {15: 1.0}))
 
-    def __init__(self, store: Store) -> None:
-        self._events = self._counted(store, select(events.c.occurred_on, events.c.kind, func.count()), events)
-        self._emails = self._counted(store, select(messages.c.created_on, messages.c.kind, func.count()), messages)
-        self._charges = self._counted(store, select(charges.c.attempted_on, charges.c.method_kind, func.count()), charges)
-        refused = select(charges.c.attempted_on, charges.c.method_kind, func.count()).where(
-            charges.c.status == "declined"
-        )
-        self._declined = self._counted(store, refused, charges)
-        with store.read() as connection:
-            renewed = (
-                select(events.c.occurred_on, func.sum(orders.c.gross_cents))
-                .join(orders, (orders.c.box_id == events.c.box_id) & (orders.c.term_expires_on == events.c.term_expires_on))
-                .where(events.c.kind == "box.renewed", orders.c.kind == "renewal", orders.c.status.in_(("paid", "on_account")))
-                .group_by(events.c.occurred_on)
-            )
-            self._cents: dict[date, int] = {on: int(cents) for on, cents in connection.execute(renewed)}
-            paid = (
-                select(credit_entries.c.occurred_on, func.sum(credit_entries.c.amount_cents))
-                .where(credit_entries.c.reason == "addon")
-                .group_by(credit_entries.c.occurred_on)
-            )
-            self._addon_cents: dict[date, int] = {on: -int(cents) for on, cents in connection.execute(paid)}
+    foretold = foretell(store, settings, TODAY, assumptions, months=3)
+    for day in foretold.days:
+        run(store, settings, day.on)
+        _pay_by_hand(store, settings, day.on)
 
-    def on(self, day: date) -> dict[str, Any]:
-        return {
-            "events": self._events[day],
-            "emails": self._emails[day],
-            "charges": self._charges[day],
-            "declined": self._declined[day],
-            "cents": self._cents.get(day, 0),
-            "addon_cents": self._addon_cents.get(day, 0),
-        }
-
-    def _counted(self, store: Store, counting: Any, _table: Any) -> defaultdict[date, dict[str, int]]:
-        found: defaultdict[date, dict[str, int]] = defaultdict(dict)
-        with store.read() as connection:
-            for on, kind, number in connection.execute(counting.group_by(*list(counting.selected_columns)[:2])):
-                found[on][kind] = number
-        return found
+    assert sum(day.figures.renewed["by_hand"] for day in foretold.days) == pytest.approx(12)
+    assert expected(foretold) == happened(store, foretold)
 
 
-def _whole(numbers: Mapping[str, float]) -> dict[str, int]:
-    """Expected numbers that leave nothing to chance: each is whole, but for what floating point makes of it."""
-    assert all(abs(number - round(number)) < 1e-6 for number in numbers.values()), numbers
-    return {name: round(number) for name, number in numbers.items() if round(number)}
+def _pay_by_hand(store: Store, settings: Settings, on: date) -> None:
+    """Whoever has 15 days left orders the renewal and pays it."""
+    clerk = replace(OPERATOR, on=on)
+    with store.read() as connection:
+        due = connection.scalars(select(boxes.c.address).where(boxes.c.expires_on == on + 15 * DAY)).all()
+    for address in due:
+        wanted = Wanted(years=1, pay_by="bank_transfer")
+        placed = place_renewals(store, settings.catalog(), clerk, [address], wanted, request_id=f"order-{address}")
+        (order,) = placed.orders
+        payment = Payment(order.gross_cents, f"paid-{address}", on)
+        pay_order(store, settings.catalog(), clerk, order.order_number, payment, request_id=f"pay-{address}")
+
+
+@pytest.mark.soak
+def test_a_box_that_is_renewed_is_told_of_and_charged_for_its_next_term_too(store: Store, tmp_path: Path) -> None:
+    settings = with_brief_plan(settings_for(tmp_path))
+    with store.write() as connection:
+        Crowd(connection, CARDS_PAY, seed=5).settle(60)
+
+    foretold = foretell(store, settings, TODAY, CARDS_PAY.assumptions, months=14)
+    for day in foretold.days:
+        run(store, settings, day.on)
+
+    assert expected(foretold) == happened(store, foretold)
