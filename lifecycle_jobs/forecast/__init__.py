@@ -35,7 +35,7 @@ def forecast(store: Store, settings: Settings, today: date, months: int, given: 
             max_amount_cents=settings.gateway.max_amount,
             proof_days=proof_days,
         )
-        assumptions = assume(connection, catalog, span.first, given)
+        assumptions = assume(connection, span, given)
         population = read_population(connection, span)
     return project(
         population,

@@ -14,6 +14,7 @@ from lifecycle_jobs.db.dialect import days_between
 from lifecycle_jobs.db.tables import boxes, charges, events
 from lifecycle_jobs.forecast.assumptions import Assumptions, ByHand, Declines
 from lifecycle_jobs.forecast.prices import renews_itself
+from lifecycle_jobs.forecast.span import Span
 from lifecycle_jobs.policy import UNPAID, Catalog
 
 YEAR: Final = timedelta(days=365)
@@ -30,10 +31,10 @@ class Given:
     by_hand: float | None = None
 
 
-def assume(connection: Connection, catalog: Catalog, first: date, given: Given) -> Assumptions:
-    """The rates to forecast with, from the year before `first` where none is given, and sentences about them."""
-    declines, told = _declines(connection, first, given)
-    by_hand, told_by_hand = _by_hand(connection, catalog, first, given)
+def assume(connection: Connection, span: Span, given: Given) -> Assumptions:
+    """The rates to forecast with, from the year before the span where none is given, and sentences about them."""
+    declines, told = _declines(connection, span.first, given)
+    by_hand, told_by_hand = _by_hand(connection, span, given)
     return Assumptions(declines, by_hand, (*told, told_by_hand, *_ALWAYS))
 
 
@@ -82,8 +83,8 @@ def _declines(connection: Connection, first: date, given: Given) -> tuple[dict[s
     return rates, told
 
 
-def _by_hand(connection: Connection, catalog: Catalog, first: date, given: Given) -> tuple[ByHand, str]:
-    days = days_between(events.c.occurred_on, events.c.term_expires_on)
+def _by_hand(connection: Connection, span: Span, given: Given) -> tuple[ByHand, str]:
+    first, days = span.first, days_between(events.c.occurred_on, events.c.term_expires_on)
     rows = connection.execute(
         select(days, func.count())
         .where(
@@ -95,13 +96,16 @@ def _by_hand(connection: Connection, catalog: Catalog, first: date, given: Given
         )
         .group_by(days)
     )
-    paid: dict[int, int] = {row[0]: row[1] for row in rows}
-    number = sum(paid.values())
+    paid: Counter[int] = Counter()
+    for before, number in rows:
+        # Nobody is looked at before the first message of a term, so who pays yet earlier is taken to pay then.
+        paid[min(before, span.lead)] += number
+    number = paid.total()
     spread = {before: each / number for before, each in paid.items()} if number else None
     if given.by_hand is not None:
         rate, source = given.by_hand, "(given)"
     else:
-        unpaid = _never_paid(connection, catalog, first) if number else 0
+        unpaid = _never_paid(connection, span.catalog, first) if number else 0
         rate = number / (number + unpaid) if number else 0.0
         source = f"(last year: {number:,} of {number + unpaid:,})" if number else "(nobody did in the last year)"
     when = "on the days of the last year's" if spread else "30, 15, 7 and 1 days before E, in equal parts"

@@ -7,6 +7,7 @@ import pytest
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.forecast.assumptions import Assumptions, Declines
 from lifecycle_jobs.forecast.last_year import Given, assume
+from lifecycle_jobs.forecast.span import Span
 from tests import factories
 from tests.factories import CATALOG
 from tests.forecast.crowd import DAY, TODAY
@@ -57,7 +58,7 @@ def last_year(store: Store) -> Store:
 
 def assumed(store: Store, given: Given) -> Assumptions:
     with store.read() as connection:
-        return assume(connection, CATALOG, TODAY, given)
+        return assume(connection, Span(CATALOG, TODAY, TODAY + 365 * DAY, TODAY - DAY, 100_000, None), given)
 
 
 def test_each_slot_has_the_rate_that_it_had(last_year: Store) -> None:
