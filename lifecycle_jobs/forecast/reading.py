@@ -21,7 +21,6 @@ from lifecycle_jobs.forecast.prices import gross_in_sql
 from lifecycle_jobs.forecast.span import Span
 
 _BETWEEN: Final = "#"
-_AT_A_TIME: Final = 10_000
 
 
 def read_population(connection: Connection, span: Span) -> Population:
@@ -51,7 +50,8 @@ def _held_together(connection: Connection, by_holder: Select[Any], numbers: Coun
     """Of each holder of several the names of what is held; all of it is counted in `numbers`."""
     same: dict[str, str] = {}
     several: list[Sequence[str]] = []
-    for (names,) in connection.execution_options(yield_per=_AT_A_TIME).execute(by_holder):
+    # Not through a cursor of the server: PostgreSQL would plan for the first rows, and with one process.
+    for (names,) in connection.execute(by_holder):
         numbers.update(names)
         if len(names) > 1:
             # Each name is kept once, however many hold such a thing.

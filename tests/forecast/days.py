@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, exists, func, select
 
 from lifecycle_jobs import runs
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import charges, credit_entries, events, messages, orders
+from lifecycle_jobs.db.tables import charges, credit_entries, events, message_events, messages, orders
 from lifecycle_jobs.forecast.assumptions import Assumptions
 from lifecycle_jobs.forecast.contents import Figures, Forecast
 from lifecycle_jobs.forecast.population import Population
@@ -96,7 +96,11 @@ def _whole(numbers: Mapping[str, float]) -> dict[str, int]:
 
 def happened(store: Store, forecast: Forecast) -> dict[date, Day]:
     """The same days as they were. E-mails are those of runs; renewals by hand are in the cents."""
-    by_run = messages.c.message_key.like("____-__-__/%")
+    by_run = exists().where(
+        message_events.c.message_id == messages.c.id,
+        message_events.c.event_id == events.c.id,
+        events.c.run_on.is_not(None),
+    )
     told = _counted(store, events.c.occurred_on, events.c.kind, events.c.run_on.is_not(None))
     written = _counted(store, messages.c.created_on, messages.c.kind, by_run)
     made = _counted(store, charges.c.attempted_on, charges.c.method_kind, charges.c.id > 0)
