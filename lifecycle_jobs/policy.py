@@ -218,9 +218,14 @@ def deletion_date(policy: Policy, expires_on: date, suspended_on: date, hold_unt
     return max(dates)
 
 
+def deletion_cap(not_deleted: int, *, max_percent: int, always_allowed: int) -> int:
+    """How many boxes a day may delete unasked: max(100, 5 % of all that are not deleted), rounded down (SPEC §3)."""
+    return max(always_allowed, max_percent * not_deleted // 100)
+
+
 def deletions_allowed(due: int, not_deleted: int, *, max_percent: int, always_allowed: int) -> bool:
-    """Whether a day may delete `due` boxes unasked: at most max(100, 5 % of all that are not deleted) (SPEC §3)."""
-    return due <= always_allowed or due * 100 <= max_percent * not_deleted
+    """Whether a day may delete `due` boxes unasked."""
+    return due <= deletion_cap(not_deleted, max_percent=max_percent, always_allowed=always_allowed)
 
 
 def longest_course(policy: Policy) -> int:

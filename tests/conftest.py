@@ -28,7 +28,7 @@ freezegun.configure(
 
 compiled.share()
 
-_LONG = ("properties", "crash", "scenarios", "webhooks", "payments")
+_LONG = ("properties", "crash", "scenarios", "forecast", "webhooks", "payments")
 """Folders of tests that take long, the longest first."""
 
 

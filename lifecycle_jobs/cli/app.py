@@ -36,6 +36,7 @@ from lifecycle_jobs.cli.audit import audit
 from lifecycle_jobs.cli.config import config as configuration
 from lifecycle_jobs.cli.daemon import daemon
 from lifecycle_jobs.cli.explain import explain
+from lifecycle_jobs.cli.forecast import forecast
 from lifecycle_jobs.cli.output import complain
 from lifecycle_jobs.cli.report import report
 from lifecycle_jobs.cli.setting import config_before_command
@@ -63,6 +64,7 @@ _COMMANDS: Offered = {
     "status": review.status,
     "reconcile": payments.reconcile,
     "report": report,
+    "forecast": forecast,
     "audit": audit,
     "deliver": mail.deliver,
     "preview": mail.preview,

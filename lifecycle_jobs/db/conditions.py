@@ -87,17 +87,30 @@ def deletion_date_by(policy: Policy, day: date) -> ColumnElement[bool]:
     )
 
 
+_tells_of_suspension = and_(
+    events.c.box_id == boxes.c.id,
+    events.c.term_expires_on == boxes.c.expires_on,
+    events.c.kind.in_(("box.suspended", "box.deletion_warning")),
+    message_events.c.event_id == events.c.id,
+    ~message_events.c.moot,
+    messages.c.id == message_events.c.message_id,
+    ~messages.c.redirected,
+)
+"""A message with a suspension notice or deletion warning of the term that the box is in."""
+
+
 def warning_delivered(accepted: ColumnElement[bool]) -> ColumnElement[bool]:
     """A suspension notice or deletion warning of this term lies with the mail server, on a condition about when."""
-    return exists().where(
-        events.c.box_id == boxes.c.id,
-        events.c.term_expires_on == boxes.c.expires_on,
-        events.c.kind.in_(("box.suspended", "box.deletion_warning")),
-        message_events.c.event_id == events.c.id,
-        ~message_events.c.moot,
-        messages.c.id == message_events.c.message_id,
-        ~messages.c.redirected,
-        accepted,
+    return exists().where(_tells_of_suspension, accepted)
+
+
+def first_warning_accepted_on() -> ColumnElement[date | None]:
+    """When the mail server took the first suspension notice or deletion warning of this term."""
+    return (
+        select(func.min(messages.c.accepted_on))
+        .where(_tells_of_suspension, messages.c.status == "sent")
+        .correlate(boxes)
+        .scalar_subquery()
     )
 
 

@@ -117,8 +117,8 @@ def refusals(task: Task) -> Refusals:
         *not_eligible(task),
         ("unresolved_charge", unresolved_charge()),
         ("unapplied_payment", unapplied_payment()),
-        ("declined_for_good", _declined_hard()),
-        ("slot_used", and_(_slot_used(task), ~_method_replaced(task.on))),
+        ("declined_for_good", declined_hard()),
+        ("slot_used", and_(_slot_used(task), ~method_replaced(task.on))),
         ("parked", task.parked_here),
     ]
 
@@ -214,7 +214,7 @@ def _slot_used(task: Task) -> ColumnElement[bool]:
     return by_plan(task.catalog.groups(), under)
 
 
-def _method_replaced(on: date) -> ColumnElement[bool]:
+def method_replaced(on: date) -> ColumnElement[bool]:
     """The box has another method, or another token, than its last charge of the term used; up to E."""
     last = select(func.max(charges.c.id)).where(of_this_term).correlate(boxes).scalar_subquery()
     with_other = exists().where(
@@ -228,7 +228,8 @@ def _method_replaced(on: date) -> ColumnElement[bool]:
     return and_(boxes.c.expires_on >= on, with_other)
 
 
-def _declined_hard() -> ColumnElement[bool]:
+def declined_hard() -> ColumnElement[bool]:
+    """The bank has said of the box's own method that it is not to be asked again in this term."""
     return exists().where(
         of_this_term,
         charges.c.status == "declined",

@@ -1,0 +1,92 @@
+"""Rates are those of the last year, unless they are given."""
+
+from __future__ import annotations
+
+import pytest
+
+from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.forecast.assumptions import Assumptions, Declines
+from lifecycle_jobs.forecast.last_year import Given, assume
+from lifecycle_jobs.forecast.span import Span
+from tests import factories
+from tests.factories import CATALOG
+from tests.forecast.crowd import DAY, TODAY
+
+SOME_TIME_AGO = TODAY - 100 * DAY
+
+
+@pytest.fixture
+def last_year(store: Store) -> Store:
+    """Of four charges one declined for good, at slot 7; of three terms without auto-renewal one paid, 5 days early."""
+    with store.write() as connection:
+        factories.customer(connection)
+        factories.method(connection)
+        for number, (slot, status) in enumerate(
+            [(7, "succeeded"), (7, "declined"), (5, "succeeded"), (5, "succeeded")]
+        ):
+            box = factories.box(connection, f"auto{number}@pec.example.it", auto_renew=True, payment_method_id="pm1")
+            order = factories.order(connection, f"R-{number}", box_id=box, term_expires_on=SOME_TIME_AGO)
+            factories.charge(
+                connection,
+                f"key-{number}",
+                order_id=order,
+                box_id=box,
+                term_expires_on=SOME_TIME_AGO,
+                slot=slot,
+                status=status,
+                hard=status == "declined",
+            )
+        paid = factories.box(connection, "paid@pec.example.it", expires_on=SOME_TIME_AGO + 365 * DAY)
+        factories.event(
+            connection,
+            "box.renewed",
+            box_id=paid,
+            occurred_on=SOME_TIME_AGO - 5 * DAY,
+            term_expires_on=SOME_TIME_AGO,
+        )
+        factories.box(connection, "unpaid@pec.example.it", status="suspended", expires_on=SOME_TIME_AGO)
+        factories.box(
+            connection,
+            "gone@pec.example.it",
+            status="deleted",
+            expires_on=SOME_TIME_AGO,
+            suspended_on=SOME_TIME_AGO + DAY,
+            suspended_reason="unpaid",
+        )
+    return store
+
+
+def assumed(store: Store, given: Given) -> Assumptions:
+    with store.read() as connection:
+        return assume(connection, Span(CATALOG, TODAY, TODAY + 365 * DAY, TODAY - DAY, 100_000, None), given)
+
+
+def test_each_slot_has_the_rate_that_it_had(last_year: Store) -> None:
+    card = assumed(last_year, Given({})).of("card")
+
+    assert card == Declines(0.25, hard=1.0, by_slot={7: 0.5, 5: 0.0})
+    assert (card.rate(7), card.rate(5), card.rate(0)) == (0.5, 0.0, 0.25)
+
+
+def test_the_share_that_is_paid_by_hand_and_when_are_those_of_the_last_year(last_year: Store) -> None:
+    by_hand = assumed(last_year, Given({})).by_hand
+
+    assert by_hand.rate == pytest.approx(1 / 3)
+    assert by_hand.days_before == {5: 1.0}
+
+
+def test_what_is_given_goes_before_what_was_measured(last_year: Store) -> None:
+    assumptions = assumed(last_year, Given({"card": 0.05}, 0.2, 0.6))
+
+    assert assumptions.of("card") == Declines(0.05, hard=0.2)
+    assert assumptions.by_hand.rate == 0.6
+    assert "card: 5.0 % of charges are declined (given); 20.0 % of declines are for good." in assumptions.told
+
+
+def test_without_a_last_year_nothing_is_declined_and_nobody_pays_by_hand_and_it_says_so(store: Store) -> None:
+    assumptions = assumed(store, Given({}))
+
+    assert assumptions.of("card").rate(7) == 0
+    assert assumptions.by_hand.rate == 0
+    assert "card: no charges in the last year, none declined." in assumptions.told
+    assert "Without auto-renewal: 0.0 % of terms are paid by hand (nobody did in the last year)." in assumptions.told
