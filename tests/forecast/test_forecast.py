@@ -20,7 +20,6 @@ from tests.daily import OPERATOR, run, settings_for
 from tests.forecast.crowd import CARDS_DECLINE, CARDS_PAY, DAY, TODAY, Answers, Crowd
 from tests.forecast.days import expected, foretell, happened, with_brief_plan
 
-
 ON_EACH = pytest.mark.parametrize("kind", ["sqlite_store", pytest.param("postgresql_store", marks=pytest.mark.soak)])
 """What the kinds of database do differently is proved by the first test; in the others only the rules are new."""
 
