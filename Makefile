@@ -4,7 +4,7 @@ RUN := .venv/bin
 READY := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint types contracts format demo bench soak e2e clean
+.PHONY: help install test lint types contracts format demo pictures bench soak e2e clean
 
 help: ## Show what can be done here
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ format: $(READY) ## Put imports and formatting in order
 
 demo: $(READY) ## Live through some months with sample boxes, on this machine only
 	$(RUN)/python -m tests.demo
+
+pictures: $(READY) ## Draw the pictures of the README anew
+	$(RUN)/python -m tests.demo.pictures
 
 bench: $(READY) ## Measure everything, for hours; a part of it: make bench BENCH="--boxes 100000 --parts day"
 	$(RUN)/python -m tests.bench.suite $(BENCH)
