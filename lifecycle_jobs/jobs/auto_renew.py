@@ -83,7 +83,7 @@ def run(task: Task, collector: Collector, outage_limit: int) -> JobReport:
         del through_gateway[box_id]
         task.advance(1)
 
-    collector.collect(due(), look(task), note, gateway_is_out=lambda: outage.declared)
+    collector.collect(due(), look(task), note, may_be_lost=lambda: outage.left)
     report.done = {f"charge.{status}": results[status] for status in ("unknown", "not_attempted") if results[status]}
     if results["to_be_refunded"]:
         report.done["payment.to_be_refunded"] = results["to_be_refunded"]
@@ -129,8 +129,13 @@ class _Outage:
     lost_in_a_row: int
 
     @property
+    def left(self) -> int:
+        """How many more calls in a row may be lost before the gateway is given up."""
+        return max(0, self.limit - self.lost_in_a_row)
+
+    @property
     def declared(self) -> bool:
-        return self.lost_in_a_row >= self.limit
+        return self.left == 0
 
     def note(self, result: str) -> None:
         if self.declared:

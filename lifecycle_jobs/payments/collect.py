@@ -127,23 +127,25 @@ class Collector:
         look: Select[Any],
         note: Note,
         *,
-        gateway_is_out: Callable[[], bool] = lambda: False,
+        may_be_lost: Callable[[], int] = lambda: _BATCH,
     ) -> None:
         """Collect the renewals of these boxes, in their order as far as calls begin.
 
         `look` states every condition of the rule for the boxes with the ids `BOX_IDS` and selects the columns of
-        `boxes` with the kind and token of the payment method and the `gateway_customer_id`. While `gateway_is_out`,
-        what would need a call is recorded as `not_attempted` without one.
+        `boxes` with the kind and token of the payment method and the `gateway_customer_id`. `may_be_lost` says how
+        many more calls in a row the gateway may refuse before it is given up. Once that is none, what would need a
+        call is recorded as `not_attempted` without one.
         """
         waiting = _Waiting(due)
         look = look.with_for_update(of=boxes, key_share=True)
 
         def begin(calls: _Calls) -> bool:
-            out = gateway_is_out()
-            room = calls.room()
-            batch, unused = waiting.take(room, calls_needed=not out, one_call_ends_it=not self.limits.parallel)
+            left = may_be_lost()
+            # One call at a time can be told exactly when to end; of many in flight some are always under way.
+            room = calls.room(None if self.limits.parallel else max(0, left - calls.in_flight))
+            batch, unused = waiting.take(room, calls_needed=left > 0)
             calls.give_back(unused)
-            for box_id, result in self._begin(calls, look, batch, called=not out).items():
+            for box_id, result in self._begin(calls, look, batch, called=left > 0).items():
                 note(box_id, result)
             return waiting.empty
 
@@ -267,10 +269,13 @@ class Collector:
         in_halves(list(outcomes), settle, lambda charge_id, error: results.update({charge_id: error}))
         for each, _ in told:
             result = results.get(each.subject.charge_id, "not_trusted_yet")
-            note(each.subject.subject, "changed_meanwhile" if each.withdrawn and result == "not_attempted" else result)
+            uncalled = each.withdrawn and (result == "not_attempted" or not each.begun)
+            note(each.subject.subject, "changed_meanwhile" if uncalled else result)
 
     def _outcome(self, ended: _Answers) -> ChargeOutcome | None:
         """What to record for a call that ended; none if the charge stays as it is, to be looked up."""
+        if not ended.begun:
+            return None
         refused = ended.withdrawn or isinstance(ended.outcome, NotAttempted)
         if refused and not ended.subject.fresh and self.gateway.lag:
             # A call refused now says nothing about the first one, which a lagging look-up may not show yet.
@@ -291,7 +296,7 @@ class _Waiting:
     def empty(self) -> bool:
         return self._next is None
 
-    def take(self, room: int, *, calls_needed: bool, one_call_ends_it: bool) -> tuple[list[int], int]:
+    def take(self, room: int, *, calls_needed: bool) -> tuple[list[int], int]:
         """The next boxes, with as many calls among them as there is room for; and how much room is left."""
         taken: list[int] = []
         while self._next is not None and len(taken) < _BATCH:
@@ -300,10 +305,7 @@ class _Waiting:
                     break
                 room -= 1
             taken.append(self._next.id)
-            ends = calls_needed and self._next.needs_gateway and one_call_ends_it
             self._next = next(self._due, None)
-            if ends:
-                break
         return taken, room
 
 

@@ -372,7 +372,7 @@ def test_while_it_is_unresolved_nobody_touches_the_box_or_its_addons_and_its_nei
 
 @freeze_time(TEN_PAST_THREE)
 @pytest.mark.parametrize("booked", [True, False])
-def test_a_run_that_was_killed_during_a_call_settles_that_charge_before_it_goes_on(
+def test_a_run_that_was_killed_during_a_call_settles_what_it_had_in_hand_before_it_goes_on(
     office: Office, monkeypatch: pytest.MonkeyPatch, *, booked: bool
 ) -> None:
     with office.store.write() as connection:
@@ -388,7 +388,7 @@ def test_a_run_that_was_killed_during_a_call_settles_that_charge_before_it_goes_
         patched.setattr(SandboxGateway, "charge", killed)
         with pytest.raises(KeyboardInterrupt):
             office.day(FIRST_SLOT)
-    assert charged(office.store) == [(0, "pending")]
+    assert charged(office.store) == [(0, "pending")] * 2
 
     report = office.day(FIRST_SLOT)
 

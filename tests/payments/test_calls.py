@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -133,13 +134,72 @@ def test_a_gateway_that_is_not_parallel_is_asked_one_by_one_in_the_same_thread()
         return BUSY
 
     with Charges(limits(parallel=False, per_second=1, back_off=()), always) as calls:
-        assert calls.room(100) == 1
         calls.begin("a", call, wanted)
-        assert calls.room(100) == 0
+        assert threads == []
         assert calls.ended(0) == [Ended("a", BUSY)]
-        assert calls.room(100) == 1
 
     assert threads == [threading.main_thread()]
+
+
+def test_a_gateway_that_is_not_parallel_gets_twenty_calls_at_a_stretch_in_their_order() -> None:
+    asked: list[int] = []
+
+    def charge(number: int) -> ChargeOutcome:
+        asked.append(number)
+        return PAID
+
+    with Charges(limits(parallel=False), always) as calls:
+        assert calls.room() == 20
+        assert calls.room(7) == 7
+        for number in range(20):
+            calls.begin(str(number), partial(charge, number), wanted)
+        assert calls.room() == 0
+
+        assert [each.subject for each in calls.ended(0)] == [str(number) for number in range(20)]
+
+    assert asked == list(range(20))
+
+
+def test_a_slow_gateway_that_is_not_parallel_does_not_keep_what_it_said_from_being_recorded() -> None:
+    slow = Answers([PAID, PAID])
+
+    def slowly() -> ChargeOutcome:
+        time.sleep(1.1)
+        return slow()
+
+    with Charges(limits(parallel=False), always) as calls:
+        calls.begin("a", slowly, wanted)
+        calls.begin("b", slowly, wanted)
+
+        assert calls.ended(0) == [Ended("a", PAID)]
+        calls.stop()
+        assert calls.ended(0) == [Ended("b", None, begun=False)]
+
+
+def test_a_call_that_waits_behind_another_is_made_only_if_it_is_still_wanted_then() -> None:
+    changed, never = Answers([PAID]), Answers([PAID])
+    with Charges(limits(parallel=False), always) as calls:
+        calls.begin("in front", changed, wanted)
+        calls.begin("behind", never, lambda: not changed.asked_at)
+
+        assert calls.ended(0) == [Ended("in front", PAID), Ended("behind", None, begun=False, withdrawn=True)]
+
+    assert never.asked_at == []
+
+
+def test_a_call_that_waits_for_a_thread_for_long_is_made_only_if_it_is_still_wanted_then() -> None:
+    """Another's back-off came before it: what its box looked like when it was written down is too long ago."""
+    busy, never = Answers([BUSY, PAID]), Answers([PAID])
+    with Charges(limits(concurrency=1, back_off=(2,)), always) as calls:
+        calls.begin("in front", busy, wanted)
+        calls.begin("behind", never, lambda: False)
+
+        assert until_all_ended(calls) == [
+            Ended("in front", PAID),
+            Ended("behind", None, begun=False, withdrawn=True),
+        ]
+
+    assert never.asked_at == []
 
 
 @pytest.mark.parametrize(("per_second", "at_once", "in_a_second"), [(5, 1, 5), (20, 2, 20), (100, 10, 100)])

@@ -93,7 +93,7 @@ class Desk:
             [Turn(box_id) for box_id in box_ids],
             DUE,
             noted.__setitem__,
-            gateway_is_out=lambda: gateway_is_out,
+            may_be_lost=lambda: 0 if gateway_is_out else 20,
         )
         return _plain(noted)
 
