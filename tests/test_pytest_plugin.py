@@ -48,6 +48,16 @@ def test_what_is_wrong_with_a_marker_is_said_in_a_sentence(tmp_path: Path) -> No
     assert "The marker `lifecycle` takes only named arguments" in out
 
 
+def test_without_freezegun_it_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text('import sys\n\nsys.modules["freezegun"] = None\n', encoding="utf-8")
+    (tmp_path / "test_it.py").write_text("def test_it(lifecycle):\n    pass\n", encoding="utf-8")
+
+    code, out = run_pytest(tmp_path)
+
+    assert (code, "Traceback" in out) == (1, False)
+    assert "The fixture `lifecycle` needs freezegun: pip install lifecycle-jobs[testing]" in out
+
+
 def test_whoever_does_not_use_it_pays_nothing_for_it() -> None:
     heavy = "{'sqlalchemy', 'freezegun', 'pydantic', 'jinja2', 'structlog'}"
     script = f"import sys; import {MODULE}; print({heavy} & set(sys.modules))"
@@ -68,6 +78,13 @@ class TestMarkers:
         policy = lifecycle.settings.policy
 
         assert (policy.suspended_days, policy.late_charge_days, str(lifecycle.today)) == (120, 3, "2027-02-01")
+
+    @pytest.mark.lifecycle(config="config/production.toml")
+    def test_a_configuration_file_is_named_as_seen_from_the_root_folder(self, lifecycle: Provider) -> None:
+        settings = lifecycle.settings
+
+        assert settings.deletion.require_delivered_warning
+        assert (settings.policy.suspended_days, settings.gateway.kind) == (120, "sandbox")
 
 
 def run_pytest(folder: Path) -> tuple[int, str]:
