@@ -14,9 +14,11 @@ import typer.main
 from freezegun.api import FrozenDateTimeFactory
 
 import lifecycle_jobs
+from lifecycle_jobs import testing
 from lifecycle_jobs.db import session
 from lifecycle_jobs.db.session import Store, open_store
 from tests import servers
+from tests.auditing import assert_books_are_right
 from tests.scenarios.provider import Provider
 
 # A module that is first imported while time stands still would keep the false clock for good.
@@ -72,6 +74,13 @@ def served(postgresql_url: str, tmp_path: Path, clock: FrozenDateTimeFactory) ->
 def another(tmp_path: Path, clock: FrozenDateTimeFactory) -> Iterator[Provider]:
     """A second provider without customers, to compare with."""
     yield from audited(Provider(servers.fresh_sqlite(tmp_path), tmp_path / "another", clock))
+
+
+@pytest.fixture
+def lifecycle(lifecycle: testing.Provider) -> Iterator[testing.Provider]:
+    """The fixture that is shipped, for lives in which neither commands nor the kind of database have a part."""
+    yield lifecycle
+    assert_books_are_right(lifecycle.store, lifecycle.settings)
 
 
 def audited(provider: Provider) -> Iterator[Provider]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from lifecycle_jobs import testing
 from tests.scenarios.provider import Provider, address
 
 EXPIRES_ON = "2027-03-31"
@@ -26,20 +29,27 @@ def test_auto_renew_switched_off_before_the_first_charge_brings_the_alerts_back(
     assert books.charges("box") == []
 
 
-def test_auto_renew_switched_off_after_a_decline_leaves_the_order_to_be_paid_by_hand(embedded: Provider) -> None:
-    _sell(embedded, "2027-03-23", token="pm_card_visa_chargeDeclined")
-    embedded.run_daily("2027-03-23", "2027-03-25")
-    embedded.correct_box("box", auto_renew="false")
+@pytest.mark.lifecycle(today="2027-03-23")
+def test_auto_renew_switched_off_after_a_decline_leaves_the_order_to_be_paid_by_hand(
+    lifecycle: testing.Provider,
+) -> None:
+    box = lifecycle.box(expires_on=EXPIRES_ON, card="pm_card_visa_chargeDeclined")
+    lifecycle.travel_to("2027-03-25")
+    box.switch_auto_renew_off()
 
-    embedded.run_daily("2027-03-26", "2027-04-02")
+    lifecycle.travel_to("2027-04-02")
+    assert box.status == "suspended"
+    paid = box.pay()
 
-    books = embedded.books()
-    assert books.life("box") == [
-        "2027-03-24 charge.declined generic_decline in slot 7, next 2027-03-26",
-        "2027-03-30 box.expiry_alert 1",
-        "2027-04-01 box.suspended unpaid",
+    assert (paid.order_number, box.status, str(box.expires_on)) == ("R-1-20270331", "active", "2028-03-31")
+    assert [(str(each.date), each.kind) for each in lifecycle.events(box)] == [
+        ("2027-03-24", "charge.declined"),
+        ("2027-03-25", "autorenew.switched_off"),
+        ("2027-03-30", "box.expiry_alert"),
+        ("2027-04-01", "box.suspended"),
+        ("2027-04-02", "box.renewed"),
+        ("2027-04-02", "payment.registered"),
     ]
-    assert books.orders("box") == ["2027-03-24 renewal 9.90 + 2.18 = 12.08 awaiting_payment"]
 
 
 def test_auto_renew_switched_on_late_is_charged_but_listed_for_want_of_a_notice(embedded: Provider) -> None:
@@ -89,22 +99,26 @@ def test_another_token_of_the_same_method_is_charged_at_once_and_only_once(embed
     ]
 
 
-def test_a_method_replaced_on_the_last_day_renews_and_one_replaced_after_it_does_not(embedded: Provider) -> None:
-    embedded.at("2027-03-29T03:00:00Z")
-    for name in ("in-time", "too-late"):
-        embedded.box(name, EXPIRES_ON, token="pm_card_visa_chargeDeclined")
-    assert embedded.bring_in().code == 0
-    embedded.run_daily("2027-03-29", "2027-03-30")
-    _replace_token(embedded, "pm_card_visa", "in-time")
+@pytest.mark.lifecycle(today="2027-03-29")
+def test_a_card_replaced_before_the_last_run_renews_and_one_replaced_after_it_does_not(
+    lifecycle: testing.Provider,
+) -> None:
+    in_time = lifecycle.box(expires_on=EXPIRES_ON, card="pm_card_visa_chargeDeclined")
+    too_late = lifecycle.box(expires_on=EXPIRES_ON, card="pm_card_visa_chargeDeclined")
+    lifecycle.travel_to("2027-03-30")
+    in_time.replace_card("pm_card_visa")
 
-    embedded.run_daily("2027-03-31", "2027-03-31")
-    _replace_token(embedded, "pm_card_visa", "too-late")
-    embedded.run_daily("2027-04-01", "2027-04-03")
+    lifecycle.travel_to("2027-03-31")
+    too_late.replace_card("pm_card_visa")
+    lifecycle.travel_to("2027-04-03")
 
-    books = embedded.books()
-    assert books.life("in-time")[-1] == "2027-03-31 box.renewed until 2028-03-31, 12.08 by card"
-    assert books.charges("too-late")[-1] == "slot 0 #1 declined generic_decline 12.08"
-    assert books.life("too-late")[-1] == "2027-04-01 box.suspended unpaid"
+    assert (in_time.status, str(in_time.expires_on)) == ("active", "2028-03-31")
+    assert (too_late.status, str(too_late.suspended_on)) == ("suspended", "2027-04-01")
+    assert [(each.slot, each.status) for each in lifecycle.charges if each.address == too_late.address] == [
+        (3, "declined"),
+        (1, "declined"),
+        (0, "declined"),
+    ]
 
 
 def test_a_method_replaced_in_the_night_after_the_last_day_is_charged_for_the_slot_left_unused(
@@ -154,19 +168,24 @@ def test_a_hold_put_on_a_suspended_box_silences_it_and_moves_its_deletion(embedd
     ]
 
 
-def test_a_hold_put_on_after_a_decline_stops_the_charges_until_it_is_lifted(embedded: Provider) -> None:
-    _sell(embedded, "2027-03-23", token="sandbox_paid_from:2027-03-26")
-    embedded.run_daily("2027-03-23", "2027-03-24")
-    embedded.correct_box("box", hold_reason="court order")
-    embedded.run_daily("2027-03-25", "2027-04-02")
-    embedded.correct_box("box", hold_reason="")
+@pytest.mark.lifecycle(today="2027-03-23")
+def test_a_hold_put_on_after_a_decline_stops_the_charges_until_it_is_lifted(lifecycle: testing.Provider) -> None:
+    box = lifecycle.box(expires_on=EXPIRES_ON, card="sandbox_paid_from:2027-03-26")
+    lifecycle.travel_to("2027-03-24")
+    box.hold("court order")
+    lifecycle.travel_to("2027-04-02")
+    assert [each.status for each in lifecycle.charges] == ["declined"]
+    box.release()
 
-    embedded.run_daily("2027-04-03", "2027-04-03")
+    lifecycle.travel_to("2027-04-03")
 
-    assert embedded.books().life("box") == [
-        "2027-03-24 charge.declined insufficient_funds in slot 7, next 2027-03-26",
-        "2027-03-30 box.expiry_alert 1",
-        "2027-04-03 box.renewed until 2028-03-31, 12.08 by card",
+    assert [each.status for each in lifecycle.charges] == ["declined", "succeeded"]
+    assert [(str(each.date), each.kind) for each in lifecycle.events(box)] == [
+        ("2027-03-24", "charge.declined"),
+        ("2027-03-24", "hold.placed"),
+        ("2027-03-30", "box.expiry_alert"),
+        ("2027-04-02", "hold.released"),
+        ("2027-04-03", "box.renewed"),
     ]
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+from lifecycle_jobs import accounts, testing
+from lifecycle_jobs.testing import Addon
 from tests.scenarios.provider import Provider
 
 BOX = "mario.rossi@pec.ording.roma.it"
@@ -44,16 +48,36 @@ def test_credit_of_3_04_is_announced_as_short_and_the_addon_disabled_after_its_l
     assert books.addon("gb1")["status"] == "disabled"
 
 
-def test_credit_topped_up_on_the_last_day_still_renews_the_addon(embedded: Provider) -> None:
-    _sell(embedded, credit="3.04")
-    embedded.run_on("2017-03-22", "2017-03-23", "2017-03-24", "2017-03-29")
-    embedded.correct("customers.csv", {"customer_id": "ording"}, credit="3.05")
+@pytest.mark.lifecycle(today="2017-03-22")
+def test_credit_topped_up_the_day_before_the_last_still_renews_the_addon(lifecycle: testing.Provider) -> None:
+    box = lifecycle.box(
+        BOX, expires_on=EXPIRES_ON, pay_by="agreement", credit="3.04", addons=[Addon(paid_from="credit")]
+    )
+    lifecycle.travel_to("2017-03-29")
+    accounts.register_top_up(
+        lifecycle.store,
+        lifecycle.operator,
+        box.customer_id,
+        amount_cents=1,
+        reference="CRO-1",
+        paid_on=lifecycle.today,
+        request_id="1",
+    )
 
-    embedded.run_daily("2017-03-30", "2017-04-01")
+    lifecycle.travel_to("2017-04-01")
 
-    books = embedded.books()
-    assert books.life(BOX)[-1] == "2017-03-30 addon.renewed gb1 until 2018-03-30, 3.05, 0.00 left"
-    assert books.ledger("ording") == ["2017-03-29 correction 0.01, 3.05 left", "2017-03-30 addon -3.05, 0.00 left"]
+    assert [(str(each.date), each.kind) for each in lifecycle.events(box)] == [
+        ("2017-03-23", "box.renewed"),
+        ("2017-03-23", "addon.credit_short"),
+        ("2017-03-30", "addon.renewed"),
+    ]
+    with lifecycle.store.read() as connection:
+        statement = accounts.state_credit(connection, box.customer_id)
+    assert [(entry.reason, entry.amount_cents, entry.balance_after_cents) for entry in statement.entries] == [
+        ("opening", 304, 304),
+        ("topup", 1, 305),
+        ("addon", -305, 0),
+    ]
 
 
 def _sell(provider: Provider, *, credit: str) -> None:

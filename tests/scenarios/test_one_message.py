@@ -5,6 +5,9 @@ from __future__ import annotations
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 
+import pytest
+
+from lifecycle_jobs import testing
 from tests.scenarios.provider import Provider, address
 
 ON = "2027-03-01"
@@ -60,18 +63,18 @@ def test_each_kind_of_event_has_a_message_of_its_own(provider: Provider) -> None
     assert len(_mails(provider)) == 6
 
 
-def test_each_customer_is_written_to_in_their_own_language(embedded: Provider) -> None:
-    embedded.at(f"{ON}T03:00:00Z")
-    embedded.box("italian", "2027-03-31")
-    embedded.box("english", "2027-03-31", locale="en")
-    assert embedded.bring_in().code == 0
+@pytest.mark.lifecycle(today=ON)
+def test_each_customer_is_written_to_in_their_own_language(lifecycle: testing.Provider) -> None:
+    lifecycle.box(expires_on="2027-03-31", customer=lifecycle.customer("italian", locale="it"))
+    lifecycle.box(expires_on="2027-03-31", customer=lifecycle.customer("english", locale="en"))
 
-    assert embedded.run(ON).code == 0
+    lifecycle.travel_to(ON)
 
-    italian, english = sorted(_mails(embedded), key=lambda mail: "italian" not in str(mail["To"]))
-    assert "31 marzo 2027" in _text(italian, "plain")
-    assert "31 March 2027" in _text(english, "plain")
-    assert italian["Subject"] != english["Subject"]
+    english, italian = lifecycle.sent
+    assert (italian.recipient, english.recipient) == ("italian@example.it", "english@example.it")
+    assert "31 marzo 2027" in italian.text
+    assert "31 March 2027" in english.text
+    assert italian.subject != english.subject
 
 
 def test_a_second_pass_sends_a_second_message_only_about_what_is_new(embedded: Provider) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lifecycle_jobs import testing
 from tests.scenarios.provider import Answer, Provider, address
 
 E = "2027-03-31"
@@ -47,18 +48,16 @@ def test_fifteen_days_before_the_end(provider: Provider) -> None:
     ]
 
 
-def test_on_the_last_day(embedded: Provider) -> None:
-    sell(embedded, E)
-    assert embedded.run(E).code == 0
+@pytest.mark.lifecycle(today=E)
+def test_on_the_last_day(lifecycle: testing.Provider) -> None:
+    box = lifecycle.box(expires_on=E)
+    lifecycle.travel_to(E)
 
-    assert order(embedded, pay="card").code == 0
-    assert pay(embedded).code == 0
-    embedded.run_on("2027-04-01", "2027-04-02")
+    box.order_renewal(pay_by="card")
+    box.pay()
+    lifecycle.travel_to("2027-04-02")
 
-    assert (embedded.books().box("mario")["status"], embedded.books().box("mario")["expires_on"]) == (
-        "active",
-        "2028-03-31",
-    )
+    assert (box.status, str(box.expires_on)) == ("active", "2028-03-31")
 
 
 @pytest.mark.parametrize(("first", "last"), [("2027-04-01", "2027-05-10"), ("2027-04-01", "2027-06-29")])
@@ -159,18 +158,20 @@ def test_from_pro_to_standard_with_something_in_the_archive(embedded: Provider) 
     assert "2027-03-16 box.changed standard, 1 + 0 GB, 2355 MB lost" in embedded.books().life("mario")
 
 
-def test_an_order_that_a_declined_card_left_is_paid_as_it_is(embedded: Provider) -> None:
-    sell(embedded, "2027-03-24", token="pm_card_visa_chargeDeclined")
-    assert embedded.run("2027-03-24").code == 0
+@pytest.mark.lifecycle(today="2027-03-24")
+def test_an_order_that_a_declined_card_left_is_paid_as_it_is(lifecycle: testing.Provider) -> None:
+    box = lifecycle.box(expires_on=E, card="pm_card_visa_chargeDeclined")
+    lifecycle.travel_to("2027-03-24")
 
-    assert pay(embedded).code == 0
-    embedded.run_on("2027-03-26", E)
+    assert box.pay().applied
+    lifecycle.travel_to(E)
 
-    assert embedded.books().life("mario") == [
-        "2027-03-24 charge.declined generic_decline in slot 7, next 2027-03-26",
-        "2027-03-24 box.renewed until 2028-03-31, 12.08 by None",
-        "2027-03-24 payment.registered 12.08 applied",
+    assert [(str(each.date), each.kind) for each in lifecycle.events(box)] == [
+        ("2027-03-24", "charge.declined"),
+        ("2027-03-24", "box.renewed"),
+        ("2027-03-24", "payment.registered"),
     ]
+    assert str(box.expires_on) == "2028-03-31"
 
 
 def test_all_that_expire_within_three_months_are_ordered_with_one_letter(embedded: Provider) -> None:
