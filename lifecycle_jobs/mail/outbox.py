@@ -50,7 +50,7 @@ from lifecycle_jobs.mail.transports import (
 )
 from lifecycle_jobs.pace import Pace, back_off
 from lifecycle_jobs.settings import Settings
-from lifecycle_jobs.stops import Switch
+from lifecycle_jobs.stops import IN_FORCE, Switch
 
 __all__ = ["DeliveryReport", "deliver", "open_transport"]
 
@@ -141,7 +141,6 @@ class _Delivery:
             store, settings, on, self._open_desk, self._report, at_a_time=at_a_time, goes_on=goes_on
         )
         self._at_hand: Sequence[Ended[Letter]] = ()
-        self._switch = Switch(store)
         self._lease_seconds = settings.lease.seconds
         self._confirmed_at = clock.running()
 
@@ -149,6 +148,7 @@ class _Delivery:
         """Deliver until nothing is left or nothing can leave."""
         with self._open:
             self._sent = self._open.enter_context(self._store.repeating(records.SENT))
+            self._switch = Switch(self._store, self._open.enter_context(self._store.asking(IN_FORCE)))
             if self._repeatable:
                 (transport,) = self._transports
                 with transport:
