@@ -31,7 +31,9 @@ def numbered(dialect: Dialect, statement: Executable) -> SQLCompiler:
 
 
 class Prepared:
-    """A prepared statement. Its values are texts, whole numbers, dates, moments, truths or none.
+    """A prepared statement. Its values are texts, whole numbers, dates, moments, truths or none. Texts end at a NUL.
+
+    PostgreSQL cannot keep that character; what a mail server says may hold it all the same.
 
     It raises what psycopg would raise.
     """
@@ -46,9 +48,9 @@ class Prepared:
         """Execute it with each of these values; how many rows changed. All last or none."""
         return self._once(rows[0]).command_tuples or 0 if len(rows) == 1 else self._several(rows)
 
-    def found(self) -> bool:
+    def found(self, values: Sequence[Any]) -> bool:
         """Whether it gives any row."""
-        return self._once(()).ntuples > 0
+        return self._once(values).ntuples > 0
 
     def _once(self, values: Sequence[Any]) -> PGresult:
         self._pgconn.send_query_prepared(_NAME, _sent(values))

@@ -9,7 +9,8 @@ It was tried; PostgreSQL needed four times as long to take them apart as for the
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Select, Update
@@ -19,14 +20,13 @@ from sqlalchemy.sql.compiler import SQLCompiler
 Values = tuple[Any, ...]
 
 
-class Repeated:
-    """An update on a connection on which each statement is committed by itself, and which nobody else uses."""
+class _Kept:
+    """A statement on a connection on which each is committed by itself, and which nobody else uses."""
 
-    def __init__(self, connection: Connection, update: Update) -> None:
-        compiled, self._made = _driven(connection, update)
-        self._text = str(compiled)
-        self._driver_error = connection.dialect.loaded_dbapi.Error
+    def __init__(self, connection: Connection, statement: Update | Select[Any]) -> None:
         dialect = connection.dialect
+        compiled, self._driven = _driven(connection, statement)
+        self._text = str(compiled)
         self._fixed = {name: bound.value for bound, name in compiled.bind_names.items() if not bound.required}
         processors = {
             name: bound.type.dialect_impl(dialect).bind_processor(dialect)
@@ -34,16 +34,7 @@ class Repeated:
         }
         self._processors = [(name, process) for name, process in processors.items() if process is not None]
         self._order = compiled.positiontup or []
-
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Make it with each of these values; how many rows changed. All last or none, and then at once.
-
-        Raises what SQLAlchemy would raise, but without the values.
-        """
-        try:
-            return self._made.changed([self._in_order(row) for row in rows])
-        except self._driver_error as error:
-            raise DBAPIError.instance(self._text, None, error, self._driver_error, hide_parameters=True) from error
+        self._driver_error = dialect.loaded_dbapi.Error
 
     def _in_order(self, values: Mapping[str, Any]) -> Values:
         row = {**self._fixed, **values}
@@ -51,21 +42,31 @@ class Repeated:
             row[name] = process(row[name])
         return tuple([row[name] for name in self._order])
 
-
-class Asked:
-    """A question without values, on such a connection."""
-
-    def __init__(self, connection: Connection, question: Select[Any]) -> None:
-        compiled, self._made = _driven(connection, question)
-        self._text = str(compiled)
-        self._driver_error = connection.dialect.loaded_dbapi.Error
-
-    def __call__(self) -> bool:
-        """Whether there is any row. Raises what SQLAlchemy would raise."""
+    @contextmanager
+    def _as_sqlalchemy_tells(self) -> Iterator[None]:
+        """What the driver raises as what SQLAlchemy would raise, but without the values."""
         try:
-            return self._made.found()
+            yield
         except self._driver_error as error:
             raise DBAPIError.instance(self._text, None, error, self._driver_error, hide_parameters=True) from error
+
+
+class Repeated(_Kept):
+    """An update, to be made with values that are given each time."""
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Make it with each of these values; how many rows changed. All last or none, and then at once."""
+        with self._as_sqlalchemy_tells():
+            return self._driven.changed([self._in_order(row) for row in rows])
+
+
+class Asked(_Kept):
+    """A question whose values, if there are any, are always the same."""
+
+    def __call__(self) -> bool:
+        """Whether there is any row now."""
+        with self._as_sqlalchemy_tells():
+            return self._driven.found(self._in_order({}))
 
 
 class _Statement(Protocol):
@@ -73,7 +74,7 @@ class _Statement(Protocol):
 
     def changed(self, rows: Sequence[Values]) -> int: ...
 
-    def found(self) -> bool: ...
+    def found(self, values: Values) -> bool: ...
 
 
 def _driven(connection: Connection, statement: Update | Select[Any]) -> tuple[SQLCompiler, _Statement]:
@@ -107,6 +108,6 @@ class _InSqlite:
         self._cursor.execute("COMMIT")
         return changed
 
-    def found(self) -> bool:
+    def found(self, values: Values) -> bool:
         # All of it: a question that is not read to its end would see the database for ever as it is now.
-        return bool(self._cursor.execute(self._text).fetchall())
+        return bool(self._cursor.execute(self._text, values).fetchall())

@@ -54,7 +54,7 @@ from lifecycle_jobs.stops import IN_FORCE, Switch
 
 __all__ = ["DeliveryReport", "deliver", "open_transport"]
 
-_AT_A_TIME: Final = 200
+_AT_A_TIME: Final = 250
 """Messages that are put together at a time while connections wait for their letters to be recorded."""
 
 _MANY: Final = 200
