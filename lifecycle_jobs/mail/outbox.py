@@ -34,7 +34,7 @@ from lifecycle_jobs.mail.discretion import without_addresses
 from lifecycle_jobs.mail.eml_files import EmlFiles
 from lifecycle_jobs.mail.letters import Letter, Letters
 from lifecycle_jobs.mail.report import DeliveryReport
-from lifecycle_jobs.mail.scribe import Desk, Scribe, ScribeProcess
+from lifecycle_jobs.mail.scribe import Desk, HereAtFirst, Scribe, ScribeProcess
 from lifecycle_jobs.mail.senders import Ended, Senders
 from lifecycle_jobs.mail.signing import signer_for
 from lifecycle_jobs.mail.smtp import Door, SmtpRelay
@@ -159,9 +159,10 @@ class _Delivery:
 
     def _open_desk(self, waiting: int) -> Desk:
         """Where letters are written: in a process of its own where there are so many that it pays to start one."""
-        if waiting >= _MANY and not self._store.rehearsing:
-            return self._open.enter_context(ScribeProcess(self._store, self._settings, self._on))
-        return Scribe(self._store, self._settings, self._on)
+        here = Scribe(self._store, self._settings, self._on)
+        if waiting < _MANY or self._store.rehearsing:
+            return here
+        return HereAtFirst(here, self._open.enter_context(ScribeProcess(self._store, self._settings, self._on)))
 
     def _one_by_one(self, transport: Transport, only: Sequence[int] | None) -> None:
         """What may be sent again without harm is recorded a batch at a time."""
