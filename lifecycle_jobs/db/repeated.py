@@ -1,4 +1,4 @@
-"""One update, made again and again with other values, each time at once.
+"""One update, made again and again with other values, each time at once; or one question, asked again and again.
 
 For who records many small things, each before the next may happen. What begins, checks and ends a transaction costs
 several times such an update, and so does what SQLAlchemy does for a statement it has not seen: here it is put into
@@ -8,19 +8,24 @@ It was tried; PostgreSQL needed four times as long to take them apart as for the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, Update
+from sqlalchemy import Connection, Select, Update
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.compiler import SQLCompiler
+
+Values = tuple[Any, ...]
 
 
-class Repeated:
-    """An update on a connection on which each statement is committed by itself, and which nobody else uses."""
+class _Kept:
+    """A statement on a connection on which each is committed by itself, and which nobody else uses."""
 
-    def __init__(self, connection: Connection, update: Update) -> None:
+    def __init__(self, connection: Connection, statement: Update | Select[Any]) -> None:
         dialect = connection.dialect
-        compiled = dialect.statement_compiler(dialect, update)
+        compiled, self._driven = _driven(connection, statement)
         self._text = str(compiled)
         self._fixed = {name: bound.value for bound, name in compiled.bind_names.items() if not bound.required}
         processors = {
@@ -28,42 +33,81 @@ class Repeated:
             for bound, name in compiled.bind_names.items()
         }
         self._processors = [(name, process) for name, process in processors.items() if process is not None]
-        self._order = compiled.positiontup
-        self._driver = dialect.loaded_dbapi
-        self._in_one = dialect.name == "sqlite"
-        self._cursor = connection.connection.cursor()
+        self._order = compiled.positiontup or []
+        self._driver_error = dialect.loaded_dbapi.Error
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Make it with each of these values; how many rows changed. All last or none, and then at once.
-
-        Raises what SQLAlchemy would raise, but without the values.
-        """
-        try:
-            if len(rows) == 1:
-                self._cursor.execute(self._text, self._sent(rows[0]))
-                return int(self._cursor.rowcount)
-            return self._several(rows)
-        except self._driver.Error as error:
-            raise DBAPIError.instance(self._text, None, error, self._driver.Error, hide_parameters=True) from error
-
-    def _several(self, rows: Sequence[Mapping[str, Any]]) -> int:
-        """PostgreSQL gets them in one piece, and takes what comes in one piece as one transaction."""
-        if self._in_one:
-            self._cursor.execute("BEGIN IMMEDIATE")
-        try:
-            self._cursor.executemany(self._text, [self._sent(row) for row in rows])
-            changed = int(self._cursor.rowcount)
-        except BaseException:
-            if self._in_one:
-                self._cursor.execute("ROLLBACK")
-            raise
-        if self._in_one:
-            self._cursor.execute("COMMIT")
-        return changed
-
-    def _sent(self, values: Mapping[str, Any]) -> Any:
-        """What the driver is given: a tuple or a mapping, as it counts or names its parameters."""
+    def _in_order(self, values: Mapping[str, Any]) -> Values:
         row = {**self._fixed, **values}
         for name, process in self._processors:
             row[name] = process(row[name])
-        return row if self._order is None else tuple(row[name] for name in self._order)
+        return tuple([row[name] for name in self._order])
+
+    @contextmanager
+    def _as_sqlalchemy_tells(self) -> Iterator[None]:
+        """What the driver raises as what SQLAlchemy would raise, but without the values."""
+        try:
+            yield
+        except self._driver_error as error:
+            raise DBAPIError.instance(self._text, None, error, self._driver_error, hide_parameters=True) from error
+
+
+class Repeated(_Kept):
+    """An update, to be made with values that are given each time."""
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Make it with each of these values; how many rows changed. All last or none, and then at once."""
+        with self._as_sqlalchemy_tells():
+            return self._driven.changed([self._in_order(row) for row in rows])
+
+
+class Asked(_Kept):
+    """A question whose values, if there are any, are always the same."""
+
+    def __call__(self) -> bool:
+        """Whether there is any row now."""
+        with self._as_sqlalchemy_tells():
+            return self._driven.found(self._in_order({}))
+
+
+class _Statement(Protocol):
+    """In the hands of a driver."""
+
+    def changed(self, rows: Sequence[Values]) -> int: ...
+
+    def found(self, values: Values) -> bool: ...
+
+
+def _driven(connection: Connection, statement: Update | Select[Any]) -> tuple[SQLCompiler, _Statement]:
+    dialect = connection.dialect
+    driven: Any = connection.connection.dbapi_connection
+    if isinstance(driven, sqlite3.Connection):
+        compiled = dialect.statement_compiler(dialect, statement)
+        return compiled, _InSqlite(driven, str(compiled))
+    from lifecycle_jobs.db.prepared import Prepared, numbered
+
+    compiled = numbered(dialect, statement)
+    return compiled, Prepared(driven, str(compiled))
+
+
+class _InSqlite:
+    def __init__(self, connection: sqlite3.Connection, text: str) -> None:
+        self._text = text
+        self._cursor = connection.cursor()
+
+    def changed(self, rows: Sequence[Values]) -> int:
+        if len(rows) == 1:
+            self._cursor.execute(self._text, rows[0])
+            return self._cursor.rowcount
+        self._cursor.execute("BEGIN IMMEDIATE")
+        try:
+            self._cursor.executemany(self._text, rows)
+            changed = self._cursor.rowcount
+        except BaseException:
+            self._cursor.execute("ROLLBACK")
+            raise
+        self._cursor.execute("COMMIT")
+        return changed
+
+    def found(self, values: Values) -> bool:
+        # All of it: a question that is not read to its end would see the database for ever as it is now.
+        return bool(self._cursor.execute(self._text, values).fetchall())

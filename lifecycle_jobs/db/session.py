@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, Engine, Update, create_engine, event, make_url
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Update, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
-from lifecycle_jobs.db.repeated import Repeated
+from lifecycle_jobs.db.repeated import Asked, Repeated
 from lifecycle_jobs.errors import ConfigurationError
 
 _SQLITE_BUSY_SECONDS = 60
@@ -108,6 +108,16 @@ class Store:
             update = update.where(self._fence.holds())
         with self.engine.connect() as connection:
             yield Repeated(_each_statement_alone(connection), update)
+
+    @contextmanager
+    def asking(self, question: Select[Any]) -> Iterator[Callable[[], bool]]:
+        """Whether a query finds any row, to be asked again and again, by one thread at a time."""
+        if self._within is not None:
+            within = self._within
+            yield lambda: within.execute(question).first() is not None
+            return
+        with self.engine.connect() as connection:
+            yield Asked(_each_statement_alone(connection), question)
 
     @contextmanager
     def rehearse(self) -> Iterator[Store]:

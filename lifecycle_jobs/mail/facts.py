@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, func, select
 
-from lifecycle_jobs.db.dialect import among
+from lifecycle_jobs.db.dialect import Parameter, among
 from lifecycle_jobs.db.tables import (
     addons,
     boxes,
@@ -137,21 +138,24 @@ _BOX: Final = slice(len(_OF_EVENT), len(_OF_EVENT) + len(_OF_BOX))
 _ADDON: Final = slice(_BOX.stop, _BOX.stop + len(_OF_ADDON))
 _METHOD: Final = slice(_ADDON.stop, _ADDON.stop + len(_OF_METHOD))
 
+_IDS: Final = Parameter("ids")
+
 
 def read_dossiers(connection: Connection, message_ids: Sequence[int]) -> list[Dossier]:
     """The dossiers of these messages, in the order of their ids."""
-    rows = connection.execute(_line_rows(message_ids)).all()
+    rows = connection.execute(_line_rows(), {"ids": message_ids}).all()
     kinds = {row[1] for row in rows}
     active = _active_addons(connection, message_ids) if kinds & PRICED_KINDS else {}
     renewed = _renewed_addons(connection, message_ids) if "box.renewed" in kinds else {}
     by_message: dict[int, list[Event]] = defaultdict(list)
     for row in rows:
         by_message[row.message_id].append(_event(row, active, renewed))
-    messages_found = [Message(*row) for row in connection.execute(_message_rows(message_ids))]
+    messages_found = [Message(*row) for row in connection.execute(_message_rows(), {"ids": message_ids})]
     return [Dossier(message, tuple(by_message[message.id])) for message in messages_found]
 
 
-def _message_rows(message_ids: Sequence[int]) -> Select[Any]:
+@cache  # put together once: that takes as long as reading some dozens of them
+def _message_rows() -> Select[Any]:
     return (
         select(
             messages.c.id,
@@ -166,12 +170,13 @@ def _message_rows(message_ids: Sequence[int]) -> Select[Any]:
             customers.c.credit_cents,
         )
         .join(customers, customers.c.customer_id == messages.c.customer_id)
-        .where(among(messages.c.id, message_ids))
+        .where(among(messages.c.id, _IDS))
         .order_by(messages.c.id)
     )
 
 
-def _line_rows(message_ids: Sequence[int]) -> Select[Any]:
+@cache
+def _line_rows() -> Select[Any]:
     return (
         select(*_OF_EVENT, *_OF_BOX, *_OF_ADDON, *_OF_METHOD, message_events.c.message_id)
         .select_from(message_events)
@@ -179,18 +184,26 @@ def _line_rows(message_ids: Sequence[int]) -> Select[Any]:
         .outerjoin(addons, addons.c.addon_id == events.c.addon_id)
         .outerjoin(boxes, boxes.c.id == func.coalesce(events.c.box_id, addons.c.box_id))
         .outerjoin(payment_methods, payment_methods.c.payment_method_id == boxes.c.payment_method_id)
-        .where(among(message_events.c.message_id, message_ids))
+        .where(among(message_events.c.message_id, _IDS))
         .order_by(events.c.id)
     )
 
 
 def _active_addons(connection: Connection, message_ids: Sequence[int]) -> dict[int, tuple[ActiveAddon, ...]]:
+    by_box: dict[int, tuple[ActiveAddon, ...]] = {}
+    for box_id, *values in connection.execute(_active_addon_rows(), {"ids": message_ids}):
+        by_box[box_id] = (*by_box.get(box_id, ()), ActiveAddon(*values))
+    return by_box
+
+
+@cache
+def _active_addon_rows() -> Select[Any]:
     priced = (
         select(events.c.box_id)
         .join(message_events, message_events.c.event_id == events.c.id)
-        .where(among(message_events.c.message_id, message_ids), events.c.kind.in_(PRICED_KINDS))
+        .where(among(message_events.c.message_id, _IDS), events.c.kind.in_(PRICED_KINDS))
     )
-    rows = connection.execute(
+    return (
         select(
             addons.c.box_id,
             addons.c.kind,
@@ -202,10 +215,6 @@ def _active_addons(connection: Connection, message_ids: Sequence[int]) -> dict[i
         .where(addons.c.box_id.in_(priced), addons.c.status == "active", addons.c.cancelled_on.is_(None))
         .order_by(addons.c.box_id, addons.c.addon_id)
     )
-    by_box: dict[int, tuple[ActiveAddon, ...]] = {}
-    for box_id, *values in rows:
-        by_box[box_id] = (*by_box.get(box_id, ()), ActiveAddon(*values))
-    return by_box
 
 
 def _renewed_addons(connection: Connection, message_ids: Sequence[int]) -> dict[int, tuple[AddonItem, ...]]:

@@ -34,7 +34,7 @@ from lifecycle_jobs.mail.discretion import without_addresses
 from lifecycle_jobs.mail.eml_files import EmlFiles
 from lifecycle_jobs.mail.letters import Letter, Letters
 from lifecycle_jobs.mail.report import DeliveryReport
-from lifecycle_jobs.mail.scribe import Desk, Scribe, ScribeProcess
+from lifecycle_jobs.mail.scribe import Desk, HereAtFirst, Scribe, ScribeProcess
 from lifecycle_jobs.mail.senders import Ended, Senders
 from lifecycle_jobs.mail.signing import signer_for
 from lifecycle_jobs.mail.smtp import Door, SmtpRelay
@@ -50,11 +50,11 @@ from lifecycle_jobs.mail.transports import (
 )
 from lifecycle_jobs.pace import Pace, back_off
 from lifecycle_jobs.settings import Settings
-from lifecycle_jobs.stops import Switch
+from lifecycle_jobs.stops import IN_FORCE, Switch
 
 __all__ = ["DeliveryReport", "deliver", "open_transport"]
 
-_AT_A_TIME: Final = 200
+_AT_A_TIME: Final = 250
 """Messages that are put together at a time while connections wait for their letters to be recorded."""
 
 _MANY: Final = 200
@@ -141,7 +141,6 @@ class _Delivery:
             store, settings, on, self._open_desk, self._report, at_a_time=at_a_time, goes_on=goes_on
         )
         self._at_hand: Sequence[Ended[Letter]] = ()
-        self._switch = Switch(store)
         self._lease_seconds = settings.lease.seconds
         self._confirmed_at = clock.running()
 
@@ -149,6 +148,7 @@ class _Delivery:
         """Deliver until nothing is left or nothing can leave."""
         with self._open:
             self._sent = self._open.enter_context(self._store.repeating(records.SENT))
+            self._switch = Switch(self._store, self._open.enter_context(self._store.asking(IN_FORCE)))
             if self._repeatable:
                 (transport,) = self._transports
                 with transport:
@@ -159,9 +159,10 @@ class _Delivery:
 
     def _open_desk(self, waiting: int) -> Desk:
         """Where letters are written: in a process of its own where there are so many that it pays to start one."""
-        if waiting >= _MANY and not self._store.rehearsing:
-            return self._open.enter_context(ScribeProcess(self._store, self._settings, self._on))
-        return Scribe(self._store, self._settings, self._on)
+        here = Scribe(self._store, self._settings, self._on)
+        if waiting < _MANY or self._store.rehearsing:
+            return here
+        return HereAtFirst(here, self._open.enter_context(ScribeProcess(self._store, self._settings, self._on)))
 
     def _one_by_one(self, transport: Transport, only: Sequence[int] | None) -> None:
         """What may be sent again without harm is recorded a batch at a time."""

@@ -22,11 +22,12 @@ from sqlalchemy import (
     or_,
     select,
     tuple_,
+    union_all,
     update,
 )
 
 from lifecycle_jobs import clock
-from lifecycle_jobs.db.dialect import among, joined
+from lifecycle_jobs.db.dialect import Parameter, among, joined
 from lifecycle_jobs.db.tables import boxes, message_events, messages, parked_rows
 from lifecycle_jobs.mail.answers import queue_id, reply_code
 from lifecycle_jobs.mail.discretion import describe, without_addresses
@@ -62,6 +63,20 @@ SENT: Final = (
     )
 )
 """Records one that was accepted; its values are made by `as_sent`."""
+
+
+# Asked for some messages after some messages, so they are put together once.
+_KEYS: Final = Parameter("keys")
+_ACCEPTED: Final = (
+    select(messages.c.recipient_key, func.count())
+    .where(
+        messages.c.status == "sent", messages.c.accepted_on == bindparam("on"), among(messages.c.recipient_key, _KEYS)
+    )
+    .group_by(messages.c.recipient_key)
+)
+_BOXES: Final = select(boxes.c.address_key, boxes.c.status).where(among(boxes.c.address_key, _KEYS))
+# Those that live and those that are gone have an index each.
+_STANDING: Final = union_all(_BOXES.where(boxes.c.status != "deleted"), _BOXES.where(boxes.c.status == "deleted"))
 
 
 def waiting(
@@ -103,12 +118,7 @@ def waiting(
 
 def accepted_for(connection: Connection, recipient_keys: Sequence[str], on: date) -> dict[str, int]:
     """How many messages were accepted on a business date for each of these recipients, where there are any."""
-    rows = connection.execute(
-        select(messages.c.recipient_key, func.count())
-        .where(messages.c.status == "sent", messages.c.accepted_on == on)
-        .where(among(messages.c.recipient_key, recipient_keys))
-        .group_by(messages.c.recipient_key)
-    )
+    rows = connection.execute(_ACCEPTED, {"keys": recipient_keys, "on": on})
     return {row[0]: row[1] for row in rows}
 
 
@@ -117,14 +127,10 @@ def closed_boxes(connection: Connection, address_keys: Sequence[str]) -> dict[st
 
     An address that was sold again is judged by the box that lives.
     """
-    live = select(boxes.c.address_key, boxes.c.status).where(
-        boxes.c.status != "deleted", among(boxes.c.address_key, address_keys)
-    )
-    gone = select(boxes.c.address_key, boxes.c.status).where(
-        boxes.c.status == "deleted", among(boxes.c.address_key, address_keys)
-    )
-    found = dict.fromkeys(connection.scalars(gone), "deleted")
-    found |= {row[0]: row[1] for row in connection.execute(live)}
+    found: dict[str, str] = {}
+    for key, status in connection.execute(_STANDING, {"keys": address_keys}):
+        if status != "deleted" or key not in found:
+            found[key] = status
     return {key: status for key, status in found.items() if status != "active"}
 
 

@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
@@ -159,6 +160,7 @@ class ScribeProcess:
         self._told = store.engine.url.render_as_string(hide_password=False), settings, on
         self._found: SimpleQueue[list[Found] | Exception | None] = SimpleQueue()
         self._asked_for = 0
+        self._up = threading.Event()
 
     def __enter__(self) -> Self:
         # Its own module by name: with `multiprocessing` it would first run this program's entry point again.
@@ -185,6 +187,11 @@ class ScribeProcess:
             self._process.wait()
 
     @property
+    def up(self) -> bool:
+        """Whether it has started, or will not any more; before, whoever gives it something waits for that too."""
+        return self._up.is_set()
+
+    @property
     def ready(self) -> bool:
         """Whether something is written."""
         return not self._found.empty()
@@ -208,10 +215,13 @@ class ScribeProcess:
     def _read(self, outgoing: IO[bytes]) -> None:
         try:
             with suppress(EOFError, pickle.UnpicklingError), outgoing:
+                pickle.load(outgoing)  # noqa: S301 -- a pipe between two processes of ours
+                self._up.set()
                 while True:
-                    self._found.put(pickle.load(outgoing))  # noqa: S301 -- a pipe between two processes of ours
+                    self._found.put(pickle.load(outgoing))  # noqa: S301 -- as above
         finally:
             self._found.put(None)
+            self._up.set()
 
     def _tell(self, what: object) -> None:
         try:
@@ -221,8 +231,35 @@ class ScribeProcess:
             raise RunStopped(_GONE) from error
 
 
+class HereAtFirst:
+    """Writes here until the other process has started, which takes half a second, and has it write from then on."""
+
+    def __init__(self, here: Scribe, there: ScribeProcess) -> None:
+        self._here = here
+        self._there = there
+        self._turns: deque[Desk] = deque()
+
+    @property
+    def ready(self) -> bool:
+        """Whether what is to be taken next is written, or would be written here."""
+        return not self._turns or self._turns[0].ready
+
+    def give(self, message_ids: Sequence[int], moment: datetime) -> None:
+        """Have these written, here or there. Raises RunStopped if the other process is gone."""
+        desk: Desk = self._there if self._there.up else self._here
+        desk.give(message_ids, moment)
+        self._turns.append(desk)
+
+    def take(self) -> list[Found]:
+        """Wait for what was given first."""
+        return self._turns.popleft().take()
+
+
 def serve() -> None:
-    """The other process: what it is to know comes in first, then ids; the answers go out in the same order."""
+    """The other process: what it is to know comes in first, then ids.
+
+    It says when it is there, and then gives its answers in the order in which it was asked.
+    """
     os.nice(_GIVES_WAY)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # whoever asked decides when this ends
@@ -234,6 +271,8 @@ def serve() -> None:
     ):
         url, settings, on = pickle.load(incoming)  # noqa: S301 -- a pipe between two processes of ours
         scribe = Scribe(open_store(url), settings, on)
+        outgoing.write(pickle.dumps(None))
+        outgoing.flush()
         while True:
             message_ids, moment = pickle.load(incoming)  # noqa: S301 -- as above
             try:

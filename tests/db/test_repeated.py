@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import boxes, customers, leases
+from lifecycle_jobs.db.tables import boxes, customers, leases, messages
 from tests import factories
 
 RENAME = update(customers).where(customers.c.customer_id == bindparam("who")).values(name=bindparam("new"))
@@ -24,6 +24,14 @@ def three_customers(store: Store) -> None:
     with store.write() as connection:
         for customer in ("c1", "c2", "c3"):
             factories.customer(connection, customer, name="before")
+
+
+def end_all_others(store: Store) -> None:
+    with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 def test_several_rows_change_together_and_are_counted(store: Store) -> None:
@@ -68,11 +76,52 @@ def test_a_connection_that_is_gone_is_told_as_everywhere_else(postgresql_store: 
     three_customers(postgresql_store)
     with postgresql_store.repeating(RENAME) as repeat:
         assert repeat([{"who": "c1", "new": "one"}]) == 1
-        with postgresql_store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
+        end_all_others(postgresql_store)
 
         with pytest.raises(OperationalError):
             repeat([{"who": "c1", "new": "two"}])
+
+
+def test_a_question_is_answered_as_the_database_is_now(store: Store) -> None:
+    named = select(customers.c.customer_id).where(customers.c.name == "one")
+    three_customers(store)
+    with store.asking(named) as asked, store.repeating(RENAME) as repeat:
+        assert not asked()
+
+        repeat([{"who": "c1", "new": "one"}])
+        assert asked()
+        repeat([{"who": "c1", "new": "two"}])
+        assert not asked()
+
+
+def test_a_question_to_a_connection_that_is_gone_is_told_as_everywhere_else(postgresql_store: Store) -> None:
+    with postgresql_store.asking(select(customers.c.customer_id)) as asked:
+        assert not asked()
+        end_all_others(postgresql_store)
+
+        with pytest.raises(OperationalError):
+            asked()
+
+
+def test_several_rows_on_a_connection_that_is_gone_are_told_too(postgresql_store: Store) -> None:
+    three_customers(postgresql_store)
+    with postgresql_store.repeating(RENAME) as repeat:
+        end_all_others(postgresql_store)
+
+        with pytest.raises(OperationalError):
+            repeat([{"who": "c1", "new": "one"}, {"who": "c2", "new": "two"}])
+    assert names(postgresql_store) == dict.fromkeys(("c1", "c2", "c3"), "before")
+
+
+def test_texts_of_any_length_with_any_character_and_none_arrive_as_they_are(store: Store) -> None:
+    queue = update(messages).where(messages.c.id == bindparam("id_")).values(response=bindparam("said"))
+    said = ["%s $1 'quoted' \\ \" {braces} é 日本", "x" * 500_000, "", None]
+    three_customers(store)
+    with store.write() as connection:
+        ids = [factories.message(connection, f"k{number}", customer_id="c1") for number in range(len(said))]
+
+    with store.repeating(queue) as repeat:
+        assert repeat([{"id_": id_, "said": text} for id_, text in zip(ids, said, strict=True)]) == len(said)
+
+    with store.read() as connection:
+        assert list(connection.scalars(select(messages.c.response).order_by(messages.c.id))) == said

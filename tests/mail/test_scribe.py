@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from lifecycle_jobs.errors import RunStopped
 from lifecycle_jobs.mail.addresses import NotAnAddress
 from lifecycle_jobs.mail.contents import LOCALES
 from lifecycle_jobs.mail.gather import Pointless, Unfit
-from lifecycle_jobs.mail.scribe import Found, Scribe, ScribeProcess, Written
+from lifecycle_jobs.mail.scribe import Desk, Found, HereAtFirst, Scribe, ScribeProcess, Written
 from lifecycle_jobs.mail.transports import Outgoing
 from lifecycle_jobs.settings import Settings
 from tests import factories
@@ -79,6 +79,34 @@ def test_what_was_given_first_is_taken_first(store: Store, settings: Settings) -
             there.give([each], MOMENT)
 
         assert [recipients(there.take()) for _ in ids] == [["a@example.it"], ["b@example.it"]]
+
+
+def test_nobody_waits_for_the_other_process_to_start_and_the_order_is_kept(store: Store, settings: Settings) -> None:
+    first, second, third = queue_alerts(store, "a@example.it", "b@example.it", "c@example.it")
+    with ScribeProcess(store, settings, ON) as there:
+        desk = HereAtFirst(Scribe(store, settings, ON), there)
+        assert not there.up
+        desk.give([first], MOMENT)
+        desk.give([second], MOMENT)
+        assert desk.ready
+        assert recipients(desk.take()) == ["a@example.it"]
+        until(lambda: there.up)
+
+        desk.give([third], MOMENT)
+
+        assert recipients(desk.take()) == ["b@example.it"]
+        assert recipients(desk.take()) == ["c@example.it"]
+        assert desk.ready
+
+
+def test_a_process_that_ended_at_its_start_stops_the_delivery_too(store: Store, settings: Settings) -> None:
+    with ScribeProcess(store, settings, ON) as there:
+        desk = HereAtFirst(Scribe(store, settings, ON), there)
+        there._process.kill()
+        until(lambda: there.up)
+
+        with pytest.raises(RunStopped, match="stays in the queue"):
+            _give_and_take(desk)
 
 
 def test_a_message_says_what_is_so_when_it_is_written(store: Store, settings: Settings) -> None:
@@ -208,7 +236,15 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def _give_and_take(there: ScribeProcess) -> None:
+def until(happens: Callable[[], bool]) -> None:
+    for _ in range(3_000):
+        if happens():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not happen within half a minute")
+
+
+def _give_and_take(there: Desk) -> None:
     there.give([1], MOMENT)
     there.take()
 
