@@ -12,15 +12,18 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Boolean,
+    Column,
     ColumnElement,
     Connection,
     Date,
     Integer,
+    Table,
     Text,
     TypeDecorator,
     bindparam,
     literal,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -34,6 +37,16 @@ from lifecycle_jobs.db.tables import Json
 def writes_alone(connection: Connection) -> bool:
     """Whether nobody else can write until this transaction, which writes, has ended."""
     return connection.dialect.name == "sqlite"
+
+
+def insert_new(connection: Connection, table: Table, key: Column[Any]) -> postgresql.Insert | sqlite.Insert:
+    """An insert that passes over each row whose unique `key` is there already. Its SELECT needs a WHERE on SQLite.
+
+    `… WHERE NOT EXISTS` says the same, but PostgreSQL, which plans by what the tables held before, goes through all
+    that the statement itself has written so far, for each row anew, where they were empty in the morning.
+    """
+    inserting = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    return inserting.on_conflict_do_nothing(index_elements=[key])
 
 
 class days_later(FunctionElement[date]):

@@ -193,7 +193,7 @@ def _due(task: Task) -> Iterator[Row[Any]]:
         with task.store.read() as connection:
             rows = connection.execute(
                 select(boxes.c.id, boxes.c.expires_on, boxes.c.address_key, needs_gateway.label("needs_gateway"))
-                .where(charging_window(task), none_of(refusals(task)), after)
+                .where(after, charging_window(task), none_of(refusals(task)))
                 .order_by(boxes.c.expires_on, boxes.c.address_key)
                 .limit(_AT_A_TIME)
             ).all()

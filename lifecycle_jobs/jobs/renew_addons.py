@@ -22,7 +22,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, exists, func, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from lifecycle_jobs import runs
 from lifecycle_jobs.db.conditions import Refusals, first_reason, none_of, unapplied_payment, unresolved_charge
@@ -138,7 +152,7 @@ def _in_turn(task: Task) -> Iterator[Sequence[str]]:
             with task.store.read() as connection:
                 rows = connection.execute(
                     select(addons.c.addon_id, addons.c.expires_on)
-                    .where(addons.c.status == "active", turn, after)
+                    .where(after, addons.c.status == "active", turn)
                     .order_by(addons.c.expires_on, addons.c.addon_id)
                     .limit(_AT_A_TIME)
                 ).all()
@@ -146,11 +160,14 @@ def _in_turn(task: Task) -> Iterator[Sequence[str]]:
                 yield [row.addon_id for row in rows]
             if len(rows) < _AT_A_TIME:
                 break
-            last = rows[-1]
-            after = and_(
-                addons.c.expires_on >= last.expires_on,
-                or_(addons.c.expires_on > last.expires_on, addons.c.addon_id > last.addon_id),
-            )
+            after = _after_the(rows[-1])
+
+
+def _after_the(last: Any) -> ColumnElement[bool]:
+    # Compared as a pair, for the index to begin right there: see `chunks.after_the`.
+    return tuple_(addons.c.expires_on, addons.c.addon_id) > tuple_(
+        literal(last.expires_on, addons.c.expires_on.type), literal(last.addon_id, addons.c.addon_id.type)
+    )
 
 
 def _read(task: Task, addon_ids: Sequence[str]) -> Sequence[Any]:

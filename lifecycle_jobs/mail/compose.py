@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, insert, literal, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, literal, select
 
-from lifecycle_jobs.db.dialect import among, joined, listed
+from lifecycle_jobs.db.dialect import among, insert_new, joined, listed
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import customers, events, message_events, messages
 from lifecycle_jobs.mail.urgency import urgency_of
@@ -60,7 +60,9 @@ def of_operation(operation: str, occurred_on: date) -> Source:
 def compose(store: Store, source: Source, *, chunk_size: int, in_halves: InHalves) -> int:
     """Queue the messages of all events of a source that have none yet; returns how many were queued."""
     queued = 0
-    for kind in _kinds():
+    with store.read() as connection:
+        kinds = _kinds(connection, source)
+    for kind in kinds:
         last: str | None = None
         while True:
             with store.read() as connection:
@@ -81,16 +83,14 @@ def compose(store: Store, source: Source, *, chunk_size: int, in_halves: InHalve
 def compose_within(connection: Connection, operation: str, occurred_on: date) -> None:
     """Queue the messages of an operation in the very transaction that wrote its events: both are there, or neither."""
     source = of_operation(operation, occurred_on)
-    # An operation writes events of two or three kinds: to ask for each of them all would be most of its work.
-    written = set(connection.scalars(select(events.c.kind).distinct().where(source.events)))
-    for kind in (kind for kind in _kinds() if kind in written):
+    for kind in _kinds(connection, source):
         last: str | None = None
         while chunk := _next_customers(connection, source, kind, last, _AT_A_TIME):
             _queue(connection, source, kind, chunk)
             last = max(chunk)
 
 
-def _kinds() -> Sequence[str]:
+def _message_kinds() -> Sequence[str]:
     # Every process has this module, few compose, and what all the messages may say takes long to load.
     from lifecycle_jobs.mail.contents import MESSAGE_KINDS
 
@@ -105,13 +105,22 @@ def unfinished_operations(connection: Connection, since: date) -> Sequence[Sourc
         .where(
             events.c.operation.is_not(None),
             events.c.occurred_on >= since,
-            events.c.kind.in_(_kinds()),
+            events.c.kind.in_(_message_kinds()),
             events.c.customer_id.is_not(None),
             ~exists().where(message_events.c.event_id == events.c.id),
         )
         .order_by(events.c.occurred_on, events.c.operation)
     )
     return [of_operation(row.operation, row.occurred_on) for row in rows]
+
+
+def _kinds(connection: Connection, source: Source) -> Sequence[str]:
+    """The kinds of event that happened and are told, in their order.
+
+    An operation writes events of two or three, a run of ten: to ask for each of them all would be most of the work.
+    """
+    written = set(connection.scalars(select(events.c.kind).distinct().where(source.events)))
+    return [kind for kind in _message_kinds() if kind in written]
 
 
 def _next_customers(connection: Connection, source: Source, kind: str, last: str | None, limit: int) -> Sequence[str]:
@@ -129,9 +138,8 @@ def _next_customers(connection: Connection, source: Source, kind: str, last: str
 
 
 def _queue(connection: Connection, source: Source, kind: str, chunk: Sequence[str]) -> int:
-    key = source.key(customers.c.customer_id, kind)
     fresh: dict[str, ColumnElement[Any]] = {
-        "message_key": key,
+        "message_key": source.key(customers.c.customer_id, kind),
         "customer_id": customers.c.customer_id,
         "kind": literal(kind, messages.c.kind.type),
         "locale": customers.c.locale,
@@ -143,17 +151,21 @@ def _queue(connection: Connection, source: Source, kind: str, chunk: Sequence[st
     }
     rows: Select[Any] = (
         select(*[value.label(name) for name, value in fresh.items()])
-        .where(among(customers.c.customer_id, chunk), ~exists().where(messages.c.message_key == key))
+        .where(among(customers.c.customer_id, chunk))
         .order_by(customers.c.customer_id)
     )
     counted = connection.execution_options(preserve_rowcount=True)
-    queued = counted.execute(insert(messages).from_select(list(fresh), rows)).rowcount
+    queued = counted.execute(
+        insert_new(connection, messages, messages.c.message_key).from_select(list(fresh), rows)
+    ).rowcount
     links = (
         select(events.c.id, messages.c.id)
         .select_from(events.join(messages, messages.c.message_key == source.key(events.c.customer_id, kind)))
-        .where(_without_message(source, kind), among(events.c.customer_id, chunk))
+        .where(source.events, events.c.kind == kind, among(events.c.customer_id, chunk))
     )
-    connection.execute(insert(message_events).from_select(["event_id", "message_id"], links))
+    connection.execute(
+        insert_new(connection, message_events, message_events.c.event_id).from_select(["event_id", "message_id"], links)
+    )
     return queued
 
 

@@ -8,9 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import ColumnElement, Date, Integer, Text, cast, literal, null, select
+from sqlalchemy import ColumnElement, Connection, Date, Integer, Text, cast, func, literal, null, select
+from sqlalchemy.exc import IntegrityError
 
-from lifecycle_jobs.db.dialect import Parameter, among, days_between, days_later, joined, json_object, latest
+from lifecycle_jobs.db.dialect import (
+    Parameter,
+    among,
+    days_between,
+    days_later,
+    insert_new,
+    joined,
+    json_object,
+    latest,
+)
 from lifecycle_jobs.db.session import Store, open_store
 from lifecycle_jobs.db.tables import boxes, customers
 from tests import factories, servers
@@ -143,3 +153,31 @@ def test_among_values_that_are_given_when_the_statement_is_executed(either: Stor
             ([], ["c1", "c2"], []),
         ):
             assert connection.scalars(both, {"ids": numbers, "texts": customers_of}).all() == expected
+
+
+def _second_as_third(connection: Connection, name: ColumnElement[Any]) -> int:
+    """Insert the customers c1, who is there, and c2 by the name of c3; says how many were new."""
+    numbered = func.replace(customers.c.customer_id, "c2", "c3")
+    rows = select(numbered, name, customers.c.email, customers.c.locale).where(customers.c.credit_cents == 0)
+    inserting = insert_new(connection, customers, customers.c.customer_id)
+    counted = connection.execution_options(preserve_rowcount=True)
+    return counted.execute(inserting.from_select(["customer_id", "name", "email", "locale"], rows)).rowcount
+
+
+def test_an_insert_passes_over_the_rows_whose_key_is_there_and_counts_the_others(either: Store) -> None:
+    with either.rehearse() as store, store.write() as connection:
+        factories.customer(connection, "c1", name="Jane")
+        factories.customer(connection, "c2", name="Mario")
+
+        assert _second_as_third(connection, literal("New")) == 1
+
+        names = connection.execute(select(customers.c.name).order_by(customers.c.customer_id)).scalars()
+        assert list(names) == ["Jane", "Mario", "New"]
+
+
+def test_nothing_else_that_is_wrong_with_a_row_is_passed_over(either: Store) -> None:
+    with either.rehearse() as store, store.write() as connection:
+        factories.customer(connection, "c1")
+        factories.customer(connection, "c2")
+        with pytest.raises(IntegrityError), connection.begin_nested():
+            _second_as_third(connection, cast(null(), Text))

@@ -1,17 +1,18 @@
-"""One chunk at a time, by one of several: nobody does what another has just done."""
+"""One chunk at a time, from where the last one ended; and by one of several, nobody does what another has just done."""
 
 from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from typing import Any
 
-from sqlalchemy import and_, func, select, text
+from sqlalchemy import and_, event, func, select, text
 
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import events
 from lifecycle_jobs.jobs import send_alerts
-from lifecycle_jobs.jobs.chunks import Part, take_chunk
+from lifecycle_jobs.jobs.chunks import Part, apply_in_chunks, take_chunk
 from lifecycle_jobs.jobs.task import Place, Task
 from lifecycle_jobs.runs import Run
 from lifecycle_jobs.settings import load_settings
@@ -38,6 +39,35 @@ def _task(store: Store, *, chunk_size: int = 10) -> Task:
 def _alert(task: Task) -> Part:
     parts = send_alerts.parts(task, RULES)
     return next(part for part in parts if part.name.startswith("box.expiry_alert 30 "))
+
+
+def test_each_chunk_is_read_along_the_index_from_where_the_last_one_ended(store: Store) -> None:
+    """Otherwise what is done, or all that is still to do, would be gone through once more for each chunk."""
+    with store.write() as connection:
+        factories.customer(connection)
+        for number in range(600):
+            factories.box(connection, f"{number:03d}@pec.example.it")
+    with store.write() as connection:
+        connection.execute(text("ANALYZE boxes"))
+    task = _task(store, chunk_size=100)
+    begins = (
+        "ROW(expires_on, address_key) > ROW(" if store.dialect == "postgresql" else "(expires_on,address_key)>(?,?)"
+    )
+    plans: list[str] = []
+
+    def explain(_connection: Any, cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:  # noqa: FBT001 -- SQLAlchemy's
+        if " AS chosen" in statement and "address_key)" in statement:
+            beside = cursor.connection.cursor()
+            how = "EXPLAIN" if store.dialect == "postgresql" else "EXPLAIN QUERY PLAN"
+            plans.append("\n".join(str(row[-1]) for row in beside.execute(f"{how} {statement}", parameters)))
+
+    event.listen(store.engine, "before_cursor_execute", explain)
+    apply_in_chunks(task, _alert(task))
+
+    assert len(plans) == 6
+    assert [plan for plan in plans if begins not in plan] == []
+    with store.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(events)) == 600
 
 
 def test_a_worker_that_chose_boxes_before_another_had_done_them_leaves_them_alone(postgresql_store: Store) -> None:
