@@ -181,6 +181,7 @@ def go_through(
         report.queued = _compose_all(store, settings, run, progress)
         composed = time.perf_counter()
         if wish.deliver:
+            store.let_go()  # two processes work from here on, and neither needs what the jobs have read
             report.delivery = _deliver(store, settings, on, progress)
         report.compose_seconds = composed - started
         report.delivery_seconds = time.perf_counter() - composed

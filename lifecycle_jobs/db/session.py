@@ -7,9 +7,11 @@ that was intended must survive a power cut, or the next run would not know that 
 
 from __future__ import annotations
 
+import ctypes
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, Update, create_engine, event, make_url
@@ -21,6 +23,7 @@ from lifecycle_jobs.db.repeated import Asked, Repeated
 from lifecycle_jobs.errors import ConfigurationError
 
 _SQLITE_BUSY_SECONDS = 60
+_SQLITE_CACHE_MIB = 32
 
 _NOTICE_SILENCE = {
     "connect_timeout": 10,
@@ -119,6 +122,21 @@ class Store:
         with self.engine.connect() as connection:
             yield Asked(_each_statement_alone(connection), question)
 
+    def let_go(self) -> None:
+        """Give back the memory that earlier work took and that later work does not need.
+
+        SQLite keeps some of its file in it, in pieces that lie between others: they go back only when that is asked
+        for, which the C library of Linux distributions understands and others do without.
+        """
+        if self._within is not None:
+            return
+        if self.dialect == "sqlite":
+            with self.read() as connection:
+                connection.exec_driver_sql("PRAGMA shrink_memory")
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
     @contextmanager
     def rehearse(self) -> Iterator[Store]:
         """A store on which everything works and nothing lasts: one transaction, rolled back at the end."""
@@ -152,8 +170,12 @@ def database_url(url: str) -> URL:
     raise ConfigurationError(message)
 
 
-def open_store(url: str, *, time_out: int | None = None, name: str = "lifecycle-jobs") -> Store:
+def open_store(
+    url: str, *, time_out: int | None = None, name: str = "lifecycle-jobs", cache_mib: int = _SQLITE_CACHE_MIB
+) -> Store:
     """The store behind a URL. Nothing is connected yet.
+
+    `cache_mib` is how much of an SQLite file each connection keeps in memory; who only looks up needs little.
 
     `name` is what PostgreSQL shows for its connections. With `time_out` (seconds) it ends a statement that takes longer
     and a transaction in which nothing happens for longer, and it notices within a second when we are gone, in the
@@ -162,7 +184,7 @@ def open_store(url: str, *, time_out: int | None = None, name: str = "lifecycle-
     parsed = database_url(url)
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(parsed, connect_args={"timeout": _SQLITE_BUSY_SECONDS}, hide_parameters=True)
-        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "connect", partial(_prepare_sqlite, cache_mib=cache_mib))
         event.listen(engine, "begin", _begin_sqlite)
     else:
         # Intents must survive a power cut even where the server was tuned to forget them.
@@ -205,10 +227,11 @@ def open_beside(store: Store, *, patience: int) -> Store:
     return Store(engine)
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object, *, cache_mib: int = _SQLITE_CACHE_MIB) -> None:
     connection.isolation_level = None  # the driver must not begin transactions on its own: we choose the kind
-    for pragma in ("journal_mode = WAL", "foreign_keys = ON", "wal_autocheckpoint = 65536", "cache_size = -32768"):
+    for pragma in ("journal_mode = WAL", "foreign_keys = ON", "wal_autocheckpoint = 65536"):
         connection.execute(f"PRAGMA {pragma}")
+    connection.execute(f"PRAGMA cache_size = -{cache_mib * 1024}")
 
 
 def _each_statement_alone(connection: Connection) -> Connection:

@@ -270,7 +270,7 @@ def serve() -> None:
         open(sys.stdout.fileno(), "wb", closefd=False) as outgoing,
     ):
         url, settings, on = pickle.load(incoming)  # noqa: S301 -- a pipe between two processes of ours
-        scribe = Scribe(open_store(url), settings, on)
+        scribe = Scribe(open_store(url, cache_mib=4), settings, on)
         outgoing.write(pickle.dumps(None))
         outgoing.flush()
         while True:

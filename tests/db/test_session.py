@@ -92,3 +92,11 @@ def test_a_repeated_update_of_a_rehearsal_does_not_last(store: Store) -> None:
 
     with store.read() as connection:
         assert connection.scalar(select(tables.customers.c.name)) == "before"
+
+
+def test_a_store_that_gave_its_memory_back_works_as_before(store: Store) -> None:
+    with store.read() as connection:
+        store.let_go()
+        assert connection.execute(select(1)).scalar_one() == 1
+    with store.write() as connection:
+        assert connection.execute(select(1)).scalar_one() == 1
