@@ -82,12 +82,14 @@ class Calls(Generic[Subject, Outcome]):
     """The calls that one thread has in flight. On leaving the block no new try begins; what is under way ends.
 
     `may_begin` is asked in the thread of each call right before each try: false, and it is as if work was stopped.
+    `tick` is called after each call that the owner's thread makes itself; what it raises comes out of `ended`.
     """
 
-    def __init__(self, limits: Limits, may_begin: Callable[[], bool]) -> None:
+    def __init__(self, limits: Limits, may_begin: Callable[[], bool], tick: Callable[[], None] = lambda: None) -> None:
         self.in_flight = 0
         self._limits = limits
         self._may_begin = may_begin
+        self._tick = tick
         self._pace = Pace(limits.per_second)
         self._ended: SimpleQueue[Ended[Subject, Outcome]] = SimpleQueue()
         self._stopped = threading.Event()
@@ -157,6 +159,8 @@ class Calls(Generic[Subject, Outcome]):
         began = time.monotonic()
         while self._in_turn and time.monotonic() - began < _STRETCH_SECONDS:
             self._in_turn.popleft()()
+            if not self._stopped.is_set():
+                self._tick()  # whoever asks to stop in the middle of a stretch is not to wait for the rest of it
 
     def _persist(
         self, subject: Subject, call: Callable[[], Outcome], still_wanted: Callable[[], bool], believed_until: float

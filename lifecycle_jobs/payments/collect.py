@@ -208,7 +208,7 @@ class Collector:
         self, begin: Callable[[_Calls], bool], judge: Callable[[_Answers], ChargeOutcome | None], note: Note
     ) -> None:
         """Begin calls as there is room and settle them as they end, until `begin` has nothing left."""
-        with _Calls(self.limits, self.may_begin) as calls:
+        with _Calls(self.limits, self.may_begin, self.tick) as calls:
             try:
                 nothing_left = begin(calls)
                 while calls.in_flight or not nothing_left:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Table, select, text
+from sqlalchemy.schema import CreateTable
 
 from lifecycle_jobs.db import tables
 from lifecycle_jobs.db.session import Store
@@ -55,6 +56,13 @@ def test_keys_indexes_and_references_are_as_they_were(postgresql_store: Store, t
     before = everything(postgresql_store)
     load(postgresql_store, provider(tmp_path / "in"))
     assert everything(postgresql_store) == before
+
+
+def test_the_definitions_of_the_tables_are_as_they_were_too(postgresql_store: Store, tmp_path: Path) -> None:
+    before = [str(CreateTable(table)) for table in FILLED]
+    load(postgresql_store, provider(tmp_path / "in"))
+    assert [str(CreateTable(table)) for table in FILLED] == before
+    assert all("PRIMARY KEY" in definition for definition in before)
 
 
 def test_they_are_as_they_were_after_a_refusal_and_a_dry_run(postgresql_store: Store, tmp_path: Path) -> None:

@@ -151,12 +151,13 @@ def _bare(connection: Connection) -> Iterator[None]:
         connection.execute(DropConstraint(key))
     yield
     connection.exec_driver_sql("SET LOCAL maintenance_work_mem = '128MB'")
+    # Not isolated: the definitions would keep in mind that these are not made with their tables.
     for key in keys:
-        connection.execute(AddConstraint(key))
+        connection.execute(AddConstraint(key, isolate_from_table=False))
     for index in indexes:
         connection.execute(CreateIndex(index))
     for reference in _REFERENCES:
-        connection.execute(AddConstraint(reference))
+        connection.execute(AddConstraint(reference, isolate_from_table=False))
 
 
 def _fill(connection: Connection, table: Table, reader: Reader, problems: Problems, told: Told) -> int:
