@@ -15,8 +15,8 @@ from psycopg import Connection, OperationalError
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
-from sqlalchemy import Dialect
-from sqlalchemy.sql import Executable
+from sqlalchemy import Select, Update
+from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg, PGDialect_psycopg
 from sqlalchemy.sql.compiler import SQLCompiler
 
 _NAME: Final = b"repeated"
@@ -24,10 +24,10 @@ _SILENT: Final = "the database gave no answer"
 _REFUSED: Final = frozenset({ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE})
 
 
-def numbered(dialect: Dialect, statement: Executable) -> SQLCompiler:
+def numbered(statement: Select[Any] | Update) -> SQLCompiler:
     """The statement with its parameters as PostgreSQL counts them: `$1`, `$2`."""
-    counting = type(dialect)(paramstyle="numeric_dollar")  # type: ignore[call-arg]  # every dialect takes it
-    return counting.statement_compiler(counting, statement)  # type: ignore[arg-type]  # whatever can be executed
+    counting = PGDialect_psycopg(paramstyle="numeric_dollar")
+    return PGCompiler_psycopg(counting, statement)
 
 
 class Prepared:

@@ -85,7 +85,7 @@ def _driven(connection: Connection, statement: Update | Select[Any]) -> tuple[SQ
         return compiled, _InSqlite(driven, str(compiled))
     from lifecycle_jobs.db.prepared import Prepared, numbered
 
-    compiled = numbered(dialect, statement)
+    compiled = numbered(statement)
     return compiled, Prepared(driven, str(compiled))
 
 

@@ -13,6 +13,10 @@ PAID_BY_HAND_BEFORE: Final = {30: 0.25, 15: 0.25, 7: 0.25, 1: 0.25}
 """Days before E on which payers by hand pay, where the last year does not tell: when the last alerts reach them."""
 
 
+_ROUNDING = 1e-9
+"""What rounding may leave of nothing: shares that add up to one do so only nearly."""
+
+
 @dataclass(frozen=True, slots=True)
 class Declines:
     """How often a charge is declined, by its slot, and the share of declines after which no other is tried (hard).
@@ -45,7 +49,7 @@ class ByHand:
         earlier = sum(share for before, share in self.days_before.items() if -before < offset)
         open_still = 1 - self.rate * earlier
         due = self.rate * self.days_before.get(-offset, 0.0)
-        return min(1.0, due / open_still) if open_still > 1e-9 else 0.0  # noqa: PLR2004 -- what rounding leaves of 0
+        return min(1.0, due / open_still) if open_still > _ROUNDING else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,10 +208,14 @@ def _day(day: date) -> str:
     return f"{day.day} {day:%b %Y}"
 
 
+_THREE_DIGITS = 100
+"""From here on a decimal is more than the eye asks for."""
+
+
 def _short(number: float) -> str:
     """`7.4 M`, `512 k`, `83`: as exact as the eye is."""
     for divisor, unit in ((1e6, "M"), (1e3, "k")):
         if abs(number) >= divisor * (1 if unit == "M" else 10):
             shown = number / divisor
-            return f"{shown:.1f} {unit}" if abs(shown) < 100 else f"{shown:,.0f} {unit}"  # noqa: PLR2004 -- three digits
+            return f"{shown:,.{1 if abs(shown) < _THREE_DIGITS else 0}f} {unit}"
     return f"{number:,.0f}"
