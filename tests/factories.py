@@ -42,6 +42,18 @@ CATALOG = Catalog(
 )
 """The plans of SPEC §2, and a promotion that is sold for two years at most; all with the default policy."""
 
+TOKENS = (
+    "pm_card_visa",
+    "pm_card_visa_chargeDeclined",
+    "pm_card_visa_chargeDeclinedInsufficientFunds",
+    "pm_card_chargeDeclinedExpiredCard",
+    "pm_card_visa_chargeDeclinedStolenCard",
+    "sandbox_lost_answer_paid",
+    "sandbox_lost_answer_never_seen",
+    "sandbox_unavailable",
+)
+"""What the sandbox answers by (SPEC §7); the first one pays."""
+
 LONG_AGO = date(2020, 1, 1)
 EXPIRES_ON = date(2027, 3, 31)
 """E of the worked example in SPEC §1."""

@@ -10,10 +10,10 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, select, update
 
 from lifecycle_jobs.accounts.finding import is_being_charged, lock_box
-from lifecycle_jobs.accounts.next_charge import charge_terms, next_charge_on
+from lifecycle_jobs.accounts.next_charge import charge_terms, declined_for_good, next_charge_on
 from lifecycle_jobs.accounts.requests import Request, once
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import boxes, charges, manual_orders, payment_methods
+from lifecycle_jobs.db.tables import boxes, manual_orders, payment_methods
 from lifecycle_jobs.errors import Refused
 from lifecycle_jobs.history import Origin, euros, record_of_box
 from lifecycle_jobs.operators import Operator
@@ -105,7 +105,7 @@ def _on(
     if reason is not None:
         raise Refused(reason)
     method = _method(connection, box, payment_method_id)
-    if _declined_for_good(connection, box, method):
+    if declined_for_good(connection, box, method):
         raise Refused(
             f"{method.payment_method_id} was declined for good for {box.address}, and is not charged again. Replace it "
             f"(lifecycle-jobs method replace {method.payment_method_id}), or name another with --method."
@@ -189,22 +189,6 @@ def _method(connection: Connection, box: Row[Any], payment_method_id: str | None
         )
     names = ", ".join(f"{method.payment_method_id} ({method.kind})" for method in stored)
     raise Refused(f"The holder of {box.address} has several payment methods. Say which with --method: {names}.")
-
-
-def _declined_for_good(connection: Connection, box: Row[Any], method: Row[Any]) -> bool:
-    hard = connection.scalar(
-        select(charges.c.id)
-        .where(
-            charges.c.box_id == box.id,
-            charges.c.term_expires_on == box.expires_on,
-            charges.c.status == "declined",
-            charges.c.hard,
-            charges.c.payment_method_id == method.payment_method_id,
-            charges.c.token.is_not_distinct_from(method.token),
-        )
-        .limit(1)
-    )
-    return hard is not None
 
 
 def _record(connection: Connection, origin: Origin, kind: str, box: Row[Any], detail: dict[str, Any]) -> None:

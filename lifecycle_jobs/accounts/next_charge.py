@@ -36,7 +36,7 @@ def next_charge_on(connection: Connection, catalog: Catalog, box: Row[Any], meth
     latest = box.expires_on + timedelta(days=policy.late_charge_days)
     if last is None:
         return earliest if earliest <= latest else None
-    if _declined_for_good(connection, box, method):
+    if declined_for_good(connection, box, method):
         return None
     replaced = (last.payment_method_id, last.token) != (method.payment_method_id, method.token)
     if replaced and earliest <= box.expires_on:
@@ -73,10 +73,11 @@ def charge_terms(
     }
 
 
-def _declined_for_good(connection: Connection, box: Row[Any], method: Row[Any]) -> bool:
-    """The bank has said not to ask this method again in this term."""
-    found = connection.scalar(
-        select(charges.c.id).where(
+def declined_for_good(connection: Connection, box: Row[Any], method: Row[Any]) -> bool:
+    """The bank has said not to ask this method again in the term that the box is in."""
+    hard = connection.scalar(
+        select(charges.c.id)
+        .where(
             charges.c.box_id == box.id,
             charges.c.term_expires_on == box.expires_on,
             charges.c.status == "declined",
@@ -84,8 +85,9 @@ def _declined_for_good(connection: Connection, box: Row[Any], method: Row[Any]) 
             charges.c.payment_method_id == method.payment_method_id,
             charges.c.token.is_not_distinct_from(method.token),
         )
+        .limit(1)
     )
-    return found is not None
+    return hard is not None
 
 
 def _next_run(connection: Connection, on: date) -> date:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from lifecycle_jobs.errors import ConfigurationError
-from lifecycle_jobs.settings.sections import MailSettings
+from lifecycle_jobs.settings.mail import MailSettings
 
 _SIGNED: Final = (
     "From", "To", "Subject", "Date", "Message-ID", "Reply-To", "List-Id", "Auto-Submitted", "MIME-Version",

@@ -33,7 +33,7 @@ from lifecycle_jobs.mail.transports import (
     Withheld,
     at_once,
 )
-from lifecycle_jobs.settings.sections import MailSettings
+from lifecycle_jobs.settings.mail import MailSettings
 
 _POSITIVE: Final = range(200, 300)
 _PERMANENT: Final = range(500, 600)

@@ -6,7 +6,6 @@ names they may use; an undefined one is an error.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +37,7 @@ from lifecycle_jobs.mail.advice import next_step, replaceable, tried_again
 from lifecycle_jobs.mail.contents import Locale
 from lifecycle_jobs.mail.formats import day_text, gigabytes_text, money_text, number_text, weekday_text
 from lifecycle_jobs.mail.inline import StyleError, StyleInliner
-from lifecycle_jobs.mail.remembered import Remembered
+from lifecycle_jobs.mail.plain_text import tidy
 from lifecycle_jobs.mail.words import Words, WordsError, read_words
 
 Part = Literal["subject", "text", "html"]
@@ -52,8 +51,6 @@ SHARED: Final = "_base"
 _STYLE_SHEET: Final = f"{SHARED}/style.css"
 _WORDS: Final = f"{SHARED}/{{locale}}/words.toml"
 _SUFFIXES: Final = frozenset({".txt", ".html", ".css", ".toml"})
-_TEXT_WIDTH: Final = 76
-_HANG: Final = re.compile(r"\s*(?:- )?")
 # Turning the reading direction of what follows would let a name disguise the rest of a line.
 _DIRECTION: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -108,7 +105,7 @@ class TemplateFiles:
             raise RenderError(_problem(error, _path(name, locale, part))) from error
         if part == "subject":
             return one_line(text)
-        return text if part == "html" else _tidy(text)
+        return text if part == "html" else tidy(text)
 
     def problems(
         self, name: str, locale: Locale, known: frozenset[str], samples: Sequence[Mapping[str, object]]
@@ -304,42 +301,6 @@ def _rendered(template: Template, context: Mapping[str, object]) -> str:
         return template.environment.concat(template.root_render_func(filled))
     except Exception:  # noqa: BLE001 -- it goes on as the same error, with the template's own lines in its traceback
         template.environment.handle_exception()
-
-
-def _tidy(text: str) -> str:
-    """A text part as it is read: wrapped, at most one blank line in a row, no blanks at line ends."""
-    tidy = "\n".join(map(_tidy_line, text.split("\n")))
-    while "\n\n\n" in tidy:
-        tidy = tidy.replace("\n\n\n", "\n\n")
-    return tidy.strip("\n") + "\n"
-
-
-def _wrapped(line: str) -> str:
-    line = line.rstrip()
-    return line if len(line) <= _TEXT_WIDTH else _wrap(line)
-
-
-_tidy_line = Remembered(_wrapped).__getitem__
-
-
-def _wrap(line: str) -> str:
-    """A long line broken at blanks; lines after the first hang below its indent. Links stay whole.
-
-    Faster than ``textwrap``, which also breaks at hyphens, and addresses have those.
-    """
-    start = _HANG.match(line)
-    indent = " " * (start.end() if start else 0)
-    out: list[str] = []
-    while len(line) > _TEXT_WIDTH:
-        cut = line.rfind(" ", len(indent), _TEXT_WIDTH + 1)
-        if cut <= len(indent):
-            cut = line.find(" ", _TEXT_WIDTH)
-        if cut < 0:
-            break
-        out.append(line[:cut])
-        line = indent + line[cut + 1 :]
-    out.append(line)
-    return "\n".join(out)
 
 
 def _problem(error: Exception, path: str) -> Problem:

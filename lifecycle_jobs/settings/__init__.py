@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lifecycle_jobs.settings.gateway import GatewaySettings
 from lifecycle_jobs.settings.layers import Loaded, load_settings, load_with_origins
+from lifecycle_jobs.settings.mail import MailSettings
 from lifecycle_jobs.settings.model import Settings
 from lifecycle_jobs.settings.sections import (
     BusinessSettings,
@@ -16,7 +17,6 @@ from lifecycle_jobs.settings.sections import (
     LeaseSettings,
     LinksSettings,
     LogSettings,
-    MailSettings,
     MonitoringSettings,
     PlanSettings,
     PolicySettings,

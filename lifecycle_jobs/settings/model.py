@@ -18,6 +18,7 @@ from pydantic_settings import (
 
 from lifecycle_jobs.policy import Catalog, Plan
 from lifecycle_jobs.settings.gateway import GatewaySettings
+from lifecycle_jobs.settings.mail import MailSettings
 from lifecycle_jobs.settings.retention import RetentionSettings, retention_contradictions
 from lifecycle_jobs.settings.sections import (
     BusinessSettings,
@@ -27,7 +28,6 @@ from lifecycle_jobs.settings.sections import (
     LeaseSettings,
     LinksSettings,
     LogSettings,
-    MailSettings,
     MonitoringSettings,
     PlanSettings,
     PolicySettings,

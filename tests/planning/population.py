@@ -10,17 +10,8 @@ from sqlalchemy import Connection
 from lifecycle_jobs.db.session import Store
 from tests import factories
 
-TOKENS = (
-    "pm_card_visa",
-    "pm_card_visa",
-    "pm_card_visa_chargeDeclined",
-    "pm_card_visa_chargeDeclinedInsufficientFunds",
-    "pm_card_chargeDeclinedExpiredCard",
-    "pm_card_visa_chargeDeclinedStolenCard",
-    "sandbox_lost_answer_paid",
-    "sandbox_lost_answer_never_seen",
-    "sandbox_unavailable",
-)
+_PAYS = ("pm_card_visa",)
+"""Once more than the others: most days most cards pay."""
 
 
 def populate(store: Store, on: date, seed: int, boxes: int = 40) -> None:
@@ -39,7 +30,7 @@ def _customer(connection: Connection, number: int, chance: random.Random) -> Non
         connection, f"c{number}", locale=chance.choice(("it", "en")), credit=chance.choice((0, 200, 305, 1500, 9000))
     )
     kind = chance.choice(("card", "card", "card", "paypal", "credit", "agreement"))
-    token = chance.choice(TOKENS) if kind in {"card", "paypal"} else None
+    token = chance.choice((*factories.TOKENS, *_PAYS)) if kind in {"card", "paypal"} else None
     factories.method(connection, f"pm{number}", f"c{number}", kind=kind, token=token)
 
 

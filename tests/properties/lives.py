@@ -25,17 +25,7 @@ START = date(2028, 2, 20)
 Method = Literal["card", "paypal", "credit", "agreement"]
 How = Literal["once", "twice", "again"]
 
-TOKENS = (
-    "pm_card_visa",
-    "pm_card_visa_chargeDeclined",
-    "pm_card_visa_chargeDeclinedInsufficientFunds",
-    "pm_card_chargeDeclinedExpiredCard",
-    "pm_card_visa_chargeDeclinedStolenCard",
-    "sandbox_lost_answer_paid",
-    "sandbox_lost_answer_never_seen",
-    "sandbox_unavailable",
-    f"sandbox_paid_from:{START + timedelta(days=4)}",
-)
+TOKENS = (*factories.TOKENS, f"sandbox_paid_from:{START + timedelta(days=4)}")
 
 
 @dataclass(frozen=True, slots=True)
