@@ -21,7 +21,9 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     bindparam,
+    func,
     literal,
+    select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
@@ -240,8 +242,9 @@ def _listed_postgresql(element: listed, compiler: SQLCompiler, **kw: Any) -> str
 
 @compiles(among, "sqlite")
 def _among_sqlite(element: among, compiler: SQLCompiler, **kw: Any) -> str:
-    column, values = _arguments(element, compiler, **kw)
-    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 -- both are compiled SQL
+    column, values = element.clauses
+    each = func.json_each(values).table_valued("value")
+    return compiler.process(column.in_(select(each.c.value)), **kw)
 
 
 @compiles(among, "postgresql")

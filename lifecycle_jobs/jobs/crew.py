@@ -139,7 +139,7 @@ class Crew:
         """Give a seat a call."""
         try:
             future = seat.executor.submit(do_chunk, assignment, part, *places)
-        except Exception as error:  # noqa: BLE001 -- whatever an engine has: the run can do without
+        except Exception as error:  # noqa: BLE001 -- an engine is a plug-in and may raise anything; the run does the chunk itself
             self._give_up(seat, assignment.job, _as_reason(error))
         else:
             patience = self._settings.workers.time_out + _ON_ITS_WAY

@@ -215,10 +215,10 @@ class ScribeProcess:
     def _read(self, outgoing: IO[bytes]) -> None:
         try:
             with suppress(EOFError, pickle.UnpicklingError), outgoing:
-                pickle.load(outgoing)  # noqa: S301 -- a pipe between two processes of ours
+                pickle.load(outgoing)  # noqa: S301 -- only the process started above can write to it
                 self._up.set()
                 while True:
-                    self._found.put(pickle.load(outgoing))  # noqa: S301 -- as above
+                    self._found.put(pickle.load(outgoing))  # noqa: S301 -- only the process started above can write to it
         finally:
             self._found.put(None)
             self._up.set()
@@ -269,15 +269,15 @@ def serve() -> None:
         open(sys.stdin.fileno(), "rb", closefd=False) as incoming,
         open(sys.stdout.fileno(), "wb", closefd=False) as outgoing,
     ):
-        url, settings, on = pickle.load(incoming)  # noqa: S301 -- a pipe between two processes of ours
+        url, settings, on = pickle.load(incoming)  # noqa: S301 -- only who started this process can write to it
         scribe = Scribe(open_store(url, cache_mib=4), settings, on)
         outgoing.write(pickle.dumps(None))
         outgoing.flush()
         while True:
-            message_ids, moment = pickle.load(incoming)  # noqa: S301 -- as above
+            message_ids, moment = pickle.load(incoming)  # noqa: S301 -- only who started this process can write to it
             try:
                 answer: list[Found] | Exception = scribe.found(message_ids, moment)
-            except Exception as error:  # noqa: BLE001 -- who asked raises it
+            except Exception as error:  # noqa: BLE001 -- it is raised in the process that asked, see `take`
                 answer = error
             outgoing.write(_packed(answer))
             outgoing.flush()
@@ -286,7 +286,7 @@ def serve() -> None:
 def _packed(answer: list[Found] | Exception) -> bytes:
     try:
         return pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
-    except Exception:  # noqa: BLE001 -- whatever keeps one of them from being sent
+    except Exception:  # noqa: BLE001 -- an error's own __reduce__ may raise anything
         if isinstance(answer, Exception):
             return pickle.dumps(_sendable(answer), pickle.HIGHEST_PROTOCOL)
         return pickle.dumps([_with_sendable_error(found) for found in answer], pickle.HIGHEST_PROTOCOL)
@@ -304,7 +304,7 @@ def _with_sendable_error(found: Found) -> Found:
 def _sendable(error: Exception) -> Exception:
     """Errors of templates hold frames that cannot be sent; what they say can."""
     try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 -- what was packed in this very line
-    except Exception:  # noqa: BLE001 -- as above
+        pickle.loads(pickle.dumps(error))  # noqa: S301 -- packed in this very line, to see whether it comes out again
+    except Exception:  # noqa: BLE001 -- an error's own __reduce__, or __init__, may raise anything
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error

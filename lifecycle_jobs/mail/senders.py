@@ -187,7 +187,7 @@ class Senders(Generic[Letter]):
                     self._unsettled[number].acquire(blocking=False)
                     self._ended.put(Ended(letter, outcome, number))
                     in_hand = 0
-        except BaseException as error:  # noqa: BLE001 -- the owner raises it
+        except BaseException as error:  # noqa: BLE001 -- the owner raises it; lost in this thread, its letter would be waited for
             self._ended.put(_Broken(error, in_hand))
 
     def _handed_over(self, number: int, transport: Transport, envelope: Outgoing) -> Outcome:
