@@ -243,7 +243,7 @@ def _listed_postgresql(element: listed, compiler: SQLCompiler, **kw: Any) -> str
 @compiles(among, "sqlite")
 def _among_sqlite(element: among, compiler: SQLCompiler, **kw: Any) -> str:
     column, values = element.clauses
-    each = func.json_each(values).table_valued("value")
+    each = func.json_each(values).table_valued("value", name="json_each")  # so that a query's plan names it
     return compiler.process(column.in_(select(each.c.value)), **kw)
 
 
