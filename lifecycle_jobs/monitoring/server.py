@@ -1,99 +1,47 @@
-"""The daemon's own web server, in a thread: bound before `start` returns, gone two seconds after `stop`."""
+"""The monitoring's own server, with connections of its own to the database."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import socket
-import threading
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
 import structlog
-import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lifecycle_jobs.db.session import Store, open_beside
-from lifecycle_jobs.errors import ConfigurationError
 from lifecycle_jobs.monitoring.app import PATIENCE, make_app
 from lifecycle_jobs.monitoring.vitals import Vitals
 from lifecycle_jobs.settings import Settings
+from lifecycle_jobs.web_server import WebServer
 
 log = structlog.get_logger()
-
-_BACKLOG = 128
-_AT_ONCE = 100
-_GRACE = 1
-_STOPPED_WITHIN = 2.0
-_ASKED_WITHIN = 10.0
-
-
-class _Impatient(H11Protocol):
-    """Closes a connection on which no whole request comes in time.
-
-    Otherwise whoever opens enough of them and says nothing leaves no room for the monitoring.
-    """
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(cast("asyncio.Transport", transport))
-        self.loop.call_later(_ASKED_WITHIN, self._give_up)
-
-    def _give_up(self) -> None:
-        cycle: object = getattr(self, "cycle", None)  # uvicorn's types deny that there is none at first
-        if cycle is None and not self.transport.is_closing():
-            self.transport.close()
 
 
 class Monitoring:
     """Serves `monitoring.listen`, which must not be empty, between `start` and `stop`, or in a `with` block.
 
-    It has connections of its own to the database, so that it neither waits behind the work nor holds it up. `port` is
-    the one that is listened on, once it is.
+    It has connections of its own to the database, so that it neither waits behind the work nor holds it up.
     """
 
     def __init__(self, store: Store, settings: Settings, vitals: Vitals) -> None:
         self._listen = settings.monitoring.listen
         self._store = open_beside(store, patience=PATIENCE)
-        self._app = make_app(self._store, settings, vitals)
-        self._socket: socket.socket | None = None
-        self._server: uvicorn.Server | None = None
-        self._thread: threading.Thread | None = None
-        self.port = 0
+        self._server = WebServer(make_app(self._store, settings, vitals), self._listen, setting="monitoring.listen")
+
+    @property
+    def port(self) -> int:
+        """The one that is listened on, once it is."""
+        return self._server.port
 
     def start(self) -> Self:
         """Listen. Raises ConfigurationError if the address is not to be had."""
-        self._socket = _bound(self._listen)
-        self.port = self._socket.getsockname()[1]
-        config = uvicorn.Config(
-            self._app,
-            loop="asyncio",
-            http=_Impatient,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level=logging.CRITICAL,  # our own log says what there is to say; its tracebacks quote requests
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=_AT_ONCE,
-            timeout_graceful_shutdown=_GRACE,
-        )
-        self._server = uvicorn.Server(config)
-        # Not in the main thread it leaves signals alone; as a daemon it cannot keep the process from ending.
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="monitoring", daemon=True)
-        self._thread.start()
+        self._server.start()
         log.info("monitoring_started", address=self._listen, port=self.port)
         return self
 
     def stop(self) -> None:
         """Answer what is being answered, for a second at most, and be gone."""
-        if self._server is None or self._thread is None or self._socket is None:
-            return
-        self._server.should_exit = True
-        self._thread.join(_STOPPED_WITHIN)
-        self._socket.close()
+        self._server.stop()
         self._store.engine.dispose()
-        self._server = self._thread = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -102,28 +50,3 @@ class Monitoring:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def _bound(listen: str) -> socket.socket:
-    host, _, port = listen.rpartition(":")
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        found = socket.socket(family, kind, protocol)
-    except (OSError, ValueError, OverflowError) as error:
-        raise _refused(listen, error) from error
-    try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind(address)
-        found.listen(_BACKLOG)
-    except (OSError, OverflowError) as error:
-        found.close()
-        raise _refused(listen, error) from error
-    found.setblocking(False)
-    return found
-
-
-def _refused(listen: str, error: Exception) -> ConfigurationError:
-    why = getattr(error, "strerror", None) or str(error)
-    return ConfigurationError(f"monitoring.listen: cannot listen on {listen} ({why})")

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import requests
 
+from lifecycle_jobs import web_server
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.errors import ConfigurationError
-from lifecycle_jobs.monitoring import Monitoring, Vitals, server
+from lifecycle_jobs.monitoring import Monitoring, Vitals
 from lifecycle_jobs.settings import Settings
 from tests.monitoring.watching import Watched, silent_database, watched, watched_settings
 
@@ -62,7 +63,7 @@ def test_stopped_it_gives_the_port_back_at_once(sqlite_store: Store, tmp_path: P
     again = watched_settings(tmp_path, monitoring={"listen": f"127.0.0.1:{port}"})
     with watched(sqlite_store, again) as second:
         assert second.get("/healthz").status_code == 200
-    assert "monitoring" not in {thread.name for thread in threading.enumerate()}
+    assert "monitoring.listen" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_a_request_that_hangs_does_not_keep_it_from_stopping(settings: Settings) -> None:
@@ -82,7 +83,7 @@ def _ignore_all_trouble(watch: Watched, path: str) -> None:
 
 
 def test_who_connects_and_asks_nothing_is_not_kept(sqlite_watch: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_ASKED_WITHIN", 0.5)
+    monkeypatch.setattr(web_server, "_ASKED_WITHIN", 0.5)
     address = ("127.0.0.1", sqlite_watch.server.port)
     with ExitStack() as stack:
         silent = [stack.enter_context(socket.create_connection(address, timeout=10)) for _ in range(110)]
@@ -93,7 +94,7 @@ def test_who_connects_and_asks_nothing_is_not_kept(sqlite_watch: Watched, monkey
 
 
 def test_who_has_asked_may_wait_for_the_answer(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_ASKED_WITHIN", 0.5)
+    monkeypatch.setattr(web_server, "_ASKED_WITHIN", 0.5)
     with silent_database() as store, watched(store, settings) as watch:
         assert watch.get("/readyz").status_code == 503  # after two seconds
 
