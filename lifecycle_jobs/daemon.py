@@ -21,7 +21,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -31,6 +31,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from lifecycle_jobs import clock, day, lease, stops, waking
+from lifecycle_jobs.console import Console
 from lifecycle_jobs.db import schema
 from lifecycle_jobs.db.conditions import unresolved
 from lifecycle_jobs.db.session import Store
@@ -282,10 +283,11 @@ class Daemon:
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
-        if not self.settings.monitoring.listen:
-            yield
-            return
-        with Monitoring(self._store, self.settings, self.vitals):
+        with ExitStack() as open_to_others:
+            if self.settings.monitoring.listen:
+                open_to_others.enter_context(Monitoring(self._store, self.settings, self.vitals))
+            if self.settings.console.listen:
+                open_to_others.enter_context(Console(self.settings, owner=ACTOR))
             yield
 
     def _lead_if_free(self) -> None:

@@ -34,6 +34,7 @@ from lifecycle_jobs.cli import (
 )
 from lifecycle_jobs.cli.audit import audit
 from lifecycle_jobs.cli.config import config as configuration
+from lifecycle_jobs.cli.console import console
 from lifecycle_jobs.cli.daemon import daemon
 from lifecycle_jobs.cli.explain import explain
 from lifecycle_jobs.cli.forecast import forecast
@@ -58,6 +59,7 @@ _COMMANDS: Offered = {
     "plan": plan.plan,
     "explain": explain,
     "daemon": daemon,
+    "console": console,
     "confirm-gap": days.confirm_gap,
     "stop": emergency.stop,
     "resume": emergency.resume,

@@ -57,6 +57,14 @@ class Speech:
         """A date in words: ``31 March 2027``, ``31 marzo 2027``."""
         return _day(day, self.language)
 
+    def month(self, day: date) -> str:
+        """The month of a date: ``March 2027``, ``marzo 2027``."""
+        return format_date(day, "LLLL y", locale=_BABEL[self.language])
+
+    def weekday(self, day: date) -> str:
+        """The weekday of a date: ``Monday``, ``lunedì``."""
+        return format_date(day, "EEEE", locale=_BABEL[self.language])
+
     def euros(self, cents: int) -> str:
         """An amount from whole cents: ``€12.08``, ``12,08 €``."""
         return format_currency(Decimal(cents) / 100, "EUR", locale=_BABEL[self.language])

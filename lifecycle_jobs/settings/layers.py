@@ -39,6 +39,7 @@ _SECRETS = (
     ("gateway", "api_key"),
     ("gateway", "webhook_secret"),
     ("webhooks", "secret"),
+    ("console", "secret"),
 )
 
 _OUR_WORDS = {

@@ -17,6 +17,7 @@ from pydantic_settings import (
 )
 
 from lifecycle_jobs.policy import Catalog, Plan
+from lifecycle_jobs.settings.console import ConsoleSettings
 from lifecycle_jobs.settings.gateway import GatewaySettings
 from lifecycle_jobs.settings.mail import MailSettings
 from lifecycle_jobs.settings.retention import RetentionSettings, retention_contradictions
@@ -76,6 +77,7 @@ class Settings(BaseSettings):
     mail: MailSettings
     webhooks: WebhooksSettings
     monitoring: MonitoringSettings
+    console: ConsoleSettings
     report: ReportSettings
     retention: RetentionSettings
     links: LinksSettings

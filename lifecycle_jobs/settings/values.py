@@ -45,6 +45,16 @@ def _list(value: object) -> object:
         raise PydanticCustomError("list", "must be a list of whole numbers such as [90, 30]") from None
 
 
+def names(value: object) -> object:
+    """A list of words; in the environment written as JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise PydanticCustomError("list", 'must be a list of words such as ["127.0.0.1"]') from None
+
+
 def _cents(value: object) -> int:
     try:
         euros = Decimal(str(number(value)).strip())
