@@ -349,6 +349,7 @@ def event(
     detail: dict[str, Any] | None = None,
     run_on: date | None = None,
     run_pass: int | None = None,
+    job: str | None = None,
 ) -> int:
     """A line of the history. Returns the id."""
     return _inserted(
@@ -364,6 +365,7 @@ def event(
         detail=detail or {},
         run_on=run_on,
         run_pass=run_pass,
+        job=job,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import traceback
 from collections.abc import Sequence
 from importlib import resources
 
@@ -44,8 +45,10 @@ def make_app(office: Office, hosts: frozenset[str]) -> Starlette:
         return office.pages.trouble(request, office.visitors.who(request), 404, spoken("There is no such page."))
 
     async def failed(request: Request, error: Exception) -> Response:
-        # Its text, or a traceback, might quote what was asked.
-        log.error("console_page_failed", path=request.url.path, error=type(error).__name__)
+        # Its text, or a whole traceback, might quote what was asked.
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{at.filename}:{at.lineno}"
+        log.error("console_page_failed", path=request.url.path, error=type(error).__name__, where=where)
         return Response(spoken("Something went wrong here. The log says what."), 500, media_type="text/plain")
 
     async def not_so(request: Request, error: Exception) -> Response:

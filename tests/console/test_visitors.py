@@ -1,0 +1,135 @@
+"""Who is let in, and how often somebody may try."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from structlog.testing import capture_logs
+
+from lifecycle_jobs.console import Console, visitors
+from lifecycle_jobs.console.visitors import FAILURES_ALLOWED, Refusal, Visitor, Visitors, hash_password
+from lifecycle_jobs.db.session import Store
+from tests.console.browsing import PASSWORD, Browser, accounts, console_settings, served
+
+
+@pytest.fixture
+def desk(sqlite_store: Store, tmp_path: Path) -> Visitors:
+    return Visitors(console_settings(tmp_path, sqlite_store).console, key=None, owner="root")
+
+
+def test_the_right_password_lets_in_with_the_role_of_the_account(desk: Visitors) -> None:
+    assert desk.sign_in("vera", PASSWORD, "10.0.0.1") == Visitor("vera", "viewer")
+    assert desk.sign_in("olga", PASSWORD, "10.0.0.1") == Visitor("olga", "operator")
+
+
+@pytest.mark.parametrize(("name", "password"), [("vera", "wrong"), ("nobody", PASSWORD), ("", ""), ("Vera", PASSWORD)])
+def test_anything_else_is_refused_without_saying_which_was_wrong(desk: Visitors, name: str, password: str) -> None:
+    assert desk.sign_in(name, password, "10.0.0.1") == Refusal("wrong")
+
+
+def test_an_account_without_a_password_cannot_sign_in_here(sqlite_store: Store, tmp_path: Path) -> None:
+    by_proxy = accounts(olga="operator")["olga"].model_copy(update={"password": type(_SECRET)("")})
+    settings = console_settings(tmp_path, sqlite_store, accounts={"olga": by_proxy})
+
+    assert Visitors(settings.console, key=None, owner="root").sign_in("olga", "", "10.0.0.1") == Refusal("wrong")
+
+
+_SECRET = accounts(olga="operator")["olga"].password
+
+
+def test_after_five_failures_a_name_is_held_off_even_with_the_right_password(desk: Visitors) -> None:
+    for attempt in range(FAILURES_ALLOWED):
+        desk.sign_in("vera", "wrong", f"10.0.0.{attempt}")
+
+    held_off = desk.sign_in("vera", PASSWORD, "10.0.1.1")
+
+    assert isinstance(held_off, Refusal)
+    assert held_off.wait is not None
+    assert 800 < held_off.wait <= 901
+    assert desk.sign_in("olga", PASSWORD, "10.0.1.1") == Visitor("olga", "operator")
+
+
+def test_after_five_failures_a_place_is_held_off_whatever_name_it_tries(desk: Visitors) -> None:
+    for attempt in range(FAILURES_ALLOWED):
+        desk.sign_in(f"name{attempt}", "wrong", "10.0.0.1")
+
+    assert isinstance(desk.sign_in("vera", PASSWORD, "10.0.0.1"), Refusal)
+    assert isinstance(desk.sign_in("vera", PASSWORD, "10.0.0.2"), Visitor)
+
+
+def test_failures_are_forgotten_after_a_while(desk: Visitors, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(FAILURES_ALLOWED):
+        desk.sign_in("vera", "wrong", "10.0.0.1")
+    monkeypatch.setattr(visitors, "FORGOTTEN_AFTER", 0.0)
+
+    assert desk.sign_in("vera", PASSWORD, "10.0.0.1") == Visitor("vera", "viewer")
+
+
+def test_what_is_typed_as_a_name_is_not_logged_unless_it_is_one(desk: Visitors) -> None:
+    with capture_logs() as lines:
+        desk.sign_in("my secret password", "x", "10.0.0.1")
+        desk.sign_in("vera", "wrong", "10.0.0.1")
+
+    assert [line["account"] for line in lines] == [None, "vera"]
+
+
+def test_a_password_is_kept_as_an_argon2_hash() -> None:
+    assert hash_password(PASSWORD).startswith("$argon2id$")
+    assert hash_password(PASSWORD) != hash_password(PASSWORD)
+
+
+class TestWithoutAccounts:
+    def test_only_whoever_has_the_key_of_this_start_comes_in_and_acts_as_its_owner(
+        self, sqlite_store: Store, tmp_path: Path
+    ) -> None:
+        settings = console_settings(tmp_path, sqlite_store, accounts={})
+        with Console(settings, owner="root") as console:
+            address, _, key = console.url.partition("/enter?key=")
+            stranger, owner = Browser(address), Browser(address)
+
+            assert stranger.get("/enter?key=guessed").status_code == 403
+            assert stranger.get("/").url == f"{address}/sign-in?next=/"
+            assert stranger.sign_in("root", "").status_code == 403
+            assert "Signed in as root (operator)." in owner.read(f"/enter?key={key}")
+
+
+class TestBehindAProxy:
+    @pytest.fixture
+    def proxied(self, sqlite_store: Store, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+        chosen = {"trusted_header": "X-Remote-User", **getattr(request, "param", {})}
+        with served(console_settings(tmp_path, sqlite_store, **chosen)) as address:
+            yield address
+
+    def test_who_the_proxy_names_is_in_with_the_role_of_the_account(self, proxied: str) -> None:
+        assert "Signed in as vera (viewer)." in Browser(proxied).get("/", **{"X-Remote-User": "vera"}).text
+
+    @pytest.mark.parametrize("named", [{}, {"X-Remote-User": "nobody"}, {"X-Remote-User": ""}])
+    def test_nobody_else_is(self, proxied: str, named: dict[str, str]) -> None:
+        assert Browser(proxied).get("/", **named).status_code == 403
+
+    @pytest.mark.parametrize("proxied", [{"trusted_proxies": ("10.0.0.7",)}], indirect=True)
+    def test_the_header_is_believed_from_the_proxy_only(self, proxied: str) -> None:
+        assert Browser(proxied).get("/", **{"X-Remote-User": "olga"}).status_code == 403
+
+    def test_a_password_helps_nothing_there(self, proxied: str) -> None:
+        browser = Browser(proxied)
+        browser.sign_in("olga")
+
+        assert browser.get("/").status_code == 403
+
+
+def test_an_account_that_is_gone_is_out_at_once(sqlite_store: Store, tmp_path: Path) -> None:
+    secret = type(_SECRET)("a secret that both starts share, long enough")
+    with served(console_settings(tmp_path, sqlite_store, secret=secret)) as address:
+        browser = Browser(address)
+        browser.sign_in("vera")
+    cookies = requests.utils.dict_from_cookiejar(browser.session.cookies)
+    changed = console_settings(tmp_path, sqlite_store, secret=secret, accounts=accounts(olga="operator"))
+    with served(changed) as address:
+        again = Browser(address)
+        again.session.cookies.update(cookies)
+
+        assert again.get("/").url.endswith("/sign-in?next=/")
