@@ -469,6 +469,24 @@ def test_a_database_password_is_refused_in_a_file_and_accepted_from_the_environm
         ("monitoring", 'listen = "9464"', "monitoring.listen: must be HOST:PORT"),
         ("monitoring", 'listen = "localhost:0"', "monitoring.listen: must be HOST:PORT"),
         ("monitoring", 'listen = "localhost:65536"', "monitoring.listen: must be HOST:PORT"),
+        ("console", 'listen = "8470"', "console.listen: must be HOST:PORT"),
+        ("console", 'listen = "127.0.0.1:8470"', "console.listen: needs console.accounts"),
+        ("console", 'listen = "0.0.0.0:8470"', "console.listen: needs console.public_url"),
+        ("console", 'public_url = "http://console.example.it"', "console.public_url: must begin with https://"),
+        ("console", 'public_url = "https://example.it/console"', "console.public_url: must have no path"),
+        ("console", 'secret = "x"', "console.secret: a secret may not stand in a file"),
+        ("console", 'trusted_header = "X Remote"', "console.trusted_header: must be the name of a header"),
+        ("console", 'trusted_header = "X-User"\ntrusted_proxies = []', "console.trusted_proxies: must name the proxy"),
+        ("console", 'trusted_proxies = ["proxy"]', "console.trusted_proxies: proxy is no IP address"),
+        ("console", "trusted_proxies = 1", "console.trusted_proxies: must be a list"),
+        ("console.accounts.anna", 'role = "boss"', "console.accounts.anna.role: must be"),
+        ("console.accounts.anna", 'password = "x"', "console.accounts.anna.role: is missing"),
+        (
+            "console.accounts.anna",
+            'role = "viewer"\npassword = "hunter2"',
+            "console.accounts.anna.password: must be an argon2 hash",
+        ),
+        ('console.accounts."a b"', 'role = "viewer"', "console.accounts.a b: is no name"),
         ("lease", "seconds = 4", "lease.seconds: must be greater than or equal to 5"),
         ("log", 'level = "loud"', "log.level: must be"),
         ("log", 'format = "xml"', "log.format: must be"),
@@ -599,6 +617,24 @@ def test_a_delivered_warning_may_be_demanded_of_files_too(chosen: Write) -> None
     settings = load_settings(chosen("[deletion]\nrequire_delivered_warning = true\n"))
 
     assert settings.mail.transport == "files"
+
+
+# The console: who is let in, and from where
+
+
+def test_a_console_may_listen_elsewhere_with_accounts_and_a_proxy_that_speaks_tls(chosen: Write) -> None:
+    config = chosen(
+        '[console]\nlisten = "0.0.0.0:8470"\npublic_url = "https://console.example.it"\n'
+        '[console.accounts.anna]\nrole = "operator"\n'
+    )
+
+    assert load_settings(config).console.accounts["anna"].role == "operator"
+
+
+def test_a_secret_that_is_too_short_to_sign_sessions_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIFECYCLE_CONSOLE__SECRET", "short")
+
+    assert "console.secret: must have at least 32 characters" in refusal()
 
 
 # Webhooks: where they may go, and what they are signed with

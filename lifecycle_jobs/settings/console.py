@@ -59,11 +59,11 @@ class ConsoleSettings(Section):
             yield Wrong(("listen",), "must be HOST:PORT such as 127.0.0.1:8470, or empty")
             return
         if self.listen and not self.accounts:
-            yield Wrong(("accounts",), "must not be empty where listen says that the daemon serves the console")
+            yield Wrong(("listen",), "needs console.accounts: without them nobody, or everybody, would be let in")
         if not self.local and not self.public_url:
             yield Wrong(
-                ("public_url",),
-                f"must be the address with https that a proxy before {self.listen} has: on another address than "
+                ("listen",),
+                "needs console.public_url, the address with https that a proxy before it has: on another address than "
                 "127.0.0.1 passwords would travel in the clear",
             )
         if self.public_url:
