@@ -1,0 +1,205 @@
+"""The console in a real browser: every page in both languages, both appearances, on a desk and on a telephone.
+
+What is found is printed and kept in `build/e2e`, pictures included: a person should look at those.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
+from rich.console import Console as Printed
+from rich.table import Table
+
+from lifecycle_jobs.console import Console
+from tests.console.browsing import PASSWORD
+from tests.e2e.console_provider import TODAY, provider, todays_clock
+from tests.e2e.tools import FOLDER, tool
+
+pytestmark = pytest.mark.e2e
+
+SIZES = {"desk": (1280, 900), "phone": (390, 844)}
+LANGUAGES = ("it", "en")
+THEMES = ("light", "dark")
+
+PAGES = (
+    "/",
+    "/calendar?month=2027-03",
+    "/days/2027-03-24",
+    "/days/2027-03-24?kind=box.renewed",
+    "/days/2030-01-01",
+    "/stop",
+    "/nothing",
+)
+"""Every page that there is, with something on it."""
+
+SERIOUS = {"serious", "critical"}
+
+
+@dataclass
+class Place:
+    """A console, and what it needs to be changed."""
+
+    url: str
+    folder: Path
+    database: str
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=tool("chromium"), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[Place]:
+    assert chromium.is_connected()  # it was started by the real clock
+    folder = tmp_path_factory.mktemp("console")
+    with provider(folder) as (store, settings), todays_clock(), Console(settings, owner="root") as console:
+        yield Place(console.url.rstrip("/"), folder, str(store.engine.url))
+
+
+@dataclass
+class Visit:
+    """A browser's window with what it asked for and complained of."""
+
+    page: Page
+    asked: list[str]
+    complaints: list[str]
+
+
+def visiting(
+    chromium: Browser, place: Place, name: str, *, language: str = "en", theme: str = "light", size: str = "desk"
+) -> Visit:
+    """Somebody who has signed in."""
+    width, height = SIZES[size]
+    context: BrowserContext = chromium.new_context(
+        viewport={"width": width, "height": height},
+        locale={"it": "it-IT", "en": "en-GB"}[language],
+        color_scheme="dark" if theme == "dark" else "light",
+        reduced_motion="reduce",
+    )
+    page = context.new_page()
+    visit = Visit(page, [], [])
+
+    def ask(request: Request) -> None:
+        visit.asked.append(request.url)
+
+    page.on("request", ask)
+    page.on("console", lambda message: visit.complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+    page.goto(f"{place.url}/sign-in")
+    page.fill("#name", name)
+    page.fill("#password", PASSWORD)
+    page.click("main button[type=submit]")
+    expect(page.locator("footer")).to_contain_text(name)
+    return visit
+
+
+def test_every_page_is_sound_for_everybody(chromium: Browser, place: Place) -> None:
+    """axe finds nothing serious, nothing is wider than the screen, nothing is asked of another machine."""
+    pictures = FOLDER / "console"
+    pictures.mkdir(parents=True, exist_ok=True)
+    table = Table(title="The console's pages: what axe found (serious or critical), and how long a page took")
+    for heading in ("page", "language", "appearance", "screen", "findings", "passes", "ms"):
+        table.add_column(heading, justify="right" if heading in {"findings", "passes", "ms"} else "left")
+    found: list[str] = []
+    for language in LANGUAGES:
+        for theme in THEMES:
+            for size in SIZES:
+                visit = visiting(chromium, place, "olga", language=language, theme=theme, size=size)
+                for path in PAGES:
+                    before = len(found)
+                    visit.page.goto(place.url + path)
+                    taken = visit.page.evaluate(
+                        "() => { const t = performance.getEntriesByType('navigation')[0];"
+                        " return Math.round(t.responseEnd - t.requestStart); }"
+                    )
+                    name = f"{re.sub('[^a-z0-9]+', '-', path.strip('/')) or 'today'}-{language}-{theme}-{size}"
+                    visit.page.screenshot(path=pictures / f"{name}.png", full_page=True)
+                    results = Axe().run(visit.page).response
+                    serious = [each for each in results["violations"] if each["impact"] in SERIOUS]
+                    found += [f"{name}: {each['id']}: {each['nodes'][0]['html']}" for each in serious]
+                    if visit.page.evaluate("() => document.documentElement.scrollWidth > window.innerWidth"):
+                        found.append(f"{name}: wider than the screen")
+                    if visit.page.locator("html").get_attribute("lang") != language:
+                        found.append(f"{name}: not in {language}")
+                    passes = str(len(results["passes"]))
+                    table.add_row(path, language, theme, size, str(len(found) - before), passes, str(taken))
+                found += [f"asked of another machine: {url}" for url in visit.asked if not url.startswith(place.url)]
+                found += [text for text in visit.complaints if "404" not in text]
+                visit.page.context.close()
+    printed = Printed(record=True, width=130)
+    printed.print(table)
+    printed.save_text(str(FOLDER / "console.txt"))
+
+    assert found == []
+
+
+def test_a_run_is_watched_live(chromium: Browser, place: Place) -> None:
+    visit = visiting(chromium, place, "vera")
+    visit.page.goto(place.url)
+    expect(visit.page.locator("#run")).to_contain_text("Run of 28 March 2027")
+
+    running = subprocess.Popen(
+        [sys.executable, "-m", "tests.e2e.slow_run", place.database, str(place.folder), str(TODAY)]
+    )
+    try:
+        visit.page.goto(place.url)
+        live = visit.page.locator("#run")
+        expect(live).to_contain_text("going on", timeout=20_000)
+        first = live.inner_text()
+        expect(live).not_to_contain_text("going on", timeout=60_000)  # by itself, without a new page
+        assert live.inner_text() != first
+    finally:
+        assert running.wait(60) in {0, 1}
+    visit.page.context.close()
+
+
+def test_a_viewer_is_refused_what_only_an_operator_may(chromium: Browser, place: Place) -> None:
+    visit = visiting(chromium, place, "vera")
+    visit.page.goto(f"{place.url}/stop")
+    visit.page.fill("#why", "for fun")
+    visit.page.click("main button[type=submit]")
+
+    expect(visit.page.get_by_role("alert")).to_have_text("Only an operator may do this.")
+    visit.page.context.close()
+
+
+def test_everything_is_reached_by_keyboard(chromium: Browser, place: Place) -> None:
+    visit = visiting(chromium, place, "olga")
+    visit.page.goto(place.url)
+    visit.page.keyboard.press("Tab")
+    expect(visit.page.locator(":focus")).to_have_text("Skip to the content")
+    visit.page.keyboard.press("Enter")
+    reached = set()
+    for _ in range(60):
+        visit.page.keyboard.press("Tab")
+        reached.add(visit.page.evaluate("() => document.activeElement.id || document.activeElement.textContent.trim()"))
+
+    assert {"Emergency stop …", "Everything that it did", "Sign out", "language", "theme"} <= reached
+    visit.page.context.close()
+
+
+def test_the_emergency_stop_is_thrown_and_taken_back(chromium: Browser, place: Place) -> None:
+    visit = visiting(chromium, place, "olga")
+    visit.page.goto(place.url)
+    visit.page.get_by_role("link", name="Emergency stop …").click()
+    visit.page.get_by_label("Why (kept in the history)").fill("double charges?")
+    visit.page.get_by_role("button", name="Stop everything").click()
+    expect(visit.page.get_by_role("heading", name="The emergency stop is on")).to_be_visible()
+    expect(visit.page.locator("main")).to_contain_text("by olga: double charges?")
+
+    visit.page.get_by_role("link", name="Resume …").click()
+    visit.page.get_by_role("button", name="Resume").click()
+    expect(visit.page.get_by_role("heading", name="The emergency stop is on")).not_to_be_visible()
+    visit.page.context.close()
