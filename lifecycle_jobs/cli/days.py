@@ -231,6 +231,9 @@ def _do(
 
 def as_dict(report: DayReport) -> dict[str, Any]:
     """A run for `--json`."""
+    from lifecycle_jobs.languages import Speech
+
+    english = Speech("en")
     return {
         "date": report.on,
         "pass": report.run_pass,
@@ -259,7 +262,11 @@ def as_dict(report: DayReport) -> dict[str, Any]:
         "unresolved_charges": report.unresolved_charges,
         "failures": report.failures,
         "seconds": round(report.seconds, 3),
-        **({} if report.would_do is None else {"would_do": [action_as_dict(action) for action in report.would_do]}),
+        **(
+            {}
+            if report.would_do is None
+            else {"would_do": [action_as_dict(action, english) for action in report.would_do]}
+        ),
     }
 
 

@@ -9,6 +9,7 @@ import typer
 
 from lifecycle_jobs.cli.output import print_json, say, table
 from lifecycle_jobs.cli.setting import Config, Json, open_office, parse_date
+from lifecycle_jobs.cli.wording import Locale, Wording, wording
 
 if TYPE_CHECKING:
     from lifecycle_jobs.explaining.explanation import Explanation
@@ -21,64 +22,96 @@ def explain(
         typer.Option("--on", metavar="DATE", help="Ask the jobs on this date (default: today).", show_default=False),
     ] = None,
     config: Config = None,
+    locale: Locale = None,
     json: Json = False,
 ) -> None:
     """Tell a box's past, why each job would or would not act on it, and what lies ahead. Changes nothing."""
     from lifecycle_jobs.explaining.explanation import explain as ask
 
+    words = wording(locale)
     with open_office(config) as office:
-        found = ask(office.store, office.settings, address, office.today if day is None else parse_date(day))
+        on = office.today if day is None else parse_date(day)
+        found = ask(office.store, office.settings, address, on, words.speech)
     if json:
         print_json(asdict(found))
     else:
-        _show(found)
+        _show(words, found)
 
 
-def _show(found: Explanation) -> None:
-    box = found.box
-    say(f"{box['address']}: {_state(box)}.", style="bold")
-    say(f"{box['name']} ({box['customer_id']}), plan {box['plan']}, paid until {box['expires_on']}. {_renewal(box)}")
+def _show(words: Wording, found: Explanation) -> None:
+    speech = words.speech
+    say(_state(words, found.box), style="bold")
+    say(_holder(words, found.box))
+    say(_renewal(words, found.box))
     for day in found.others:
-        say(f"An earlier box of this address was deleted on {day}.")
+        say(speech("An earlier box of this address was deleted on {on}.", on=day))
     if found.past:
-        rows = [(each.on, each.what, each.told, each.by, each.message) for each in found.past]
-        table("What has happened", ("on", "what", "", "by", "e-mail"), rows)
+        _show_past(words, found)
     else:
-        say("Nothing has happened to it since it was imported.")
+        say(speech("Nothing has happened to it since it was imported."))
     if found.verdicts:
-        _show_verdicts(found)
+        _show_verdicts(words, found)
     if found.untold is not None:
         say(found.untold)
     if found.coming:
-        ahead = [(each.on, each.what, each.told) for each in found.coming]
-        table("What lies ahead, if nobody does anything", ("on", "what", ""), ahead)
+        ahead = [(each.on, words.code("coming", each.what), each.told) for each in found.coming]
+        table(speech("What lies ahead, if nobody does anything"), (speech("on"), speech("what"), ""), ahead)
 
 
-def _show_verdicts(found: Explanation) -> None:
-    now = " now; what the run of that date did stands above" if found.done else ""
+def _show_past(words: Wording, found: Explanation) -> None:
+    speech = words.speech
+    rows = [
+        (each.on, words.code("event", each.what), each.told, words.code("job", each.by), each.message)
+        for each in found.past
+    ]
+    table(speech("What has happened"), (speech("on"), speech("what"), "", speech("by"), speech("e-mail")), rows)
+
+
+def _show_verdicts(words: Wording, found: Explanation) -> None:
+    speech = words.speech
+    if found.done:
+        title = speech("What a run of {on} would do now; what the run of that date did stands above", on=found.on)
+    else:
+        title = speech("What a run of {on} would do", on=found.on)
     rows = [
         (
-            each.job,
-            each.reason if each.acts else "no",
+            words.code("job", each.job),
+            words.code("event", each.reason) if each.acts else speech("no"),
             each.told if each.addon_id is None else f"{each.addon_id}: {each.told}",
         )
         for each in found.verdicts
     ]
-    table(f"What a run of {found.on} would do{now}", ("job", "acts", "why"), rows)
+    table(title, (speech("job"), speech("acts"), speech("why")), rows)
 
 
-def _state(box: dict[str, Any]) -> str:
+def _state(words: Wording, box: dict[str, Any]) -> str:
+    speech, address = words.speech, box["address"]
     if box["status"] == "deleted":
-        return f"deleted on {box['deleted_on']}"
+        return speech("{address}: deleted on {on}.", address=address, on=box["deleted_on"])
     if box["status"] == "suspended":
-        return f"suspended since {box['suspended_on']} ({box['suspended_reason']})"
-    return "active"
+        why = words.code("suspension", box["suspended_reason"])
+        return speech(
+            "{address}: suspended since {since} ({why}).", address=address, since=box["suspended_on"], why=why
+        )
+    return speech("{address}: active.", address=address)
 
 
-def _renewal(box: dict[str, Any]) -> str:
+def _holder(words: Wording, box: dict[str, Any]) -> str:
+    return words.speech(
+        "{name} ({customer}), plan {plan}, paid until {until}.",
+        name=box["name"],
+        customer=box["customer_id"],
+        plan=box["plan"],
+        until=box["expires_on"],
+    )
+
+
+def _renewal(words: Wording, box: dict[str, Any]) -> str:
+    speech = words.speech
     if box["cancelled_on"] is not None:
-        return f"Its holder gave notice on {box['cancelled_on']}."
+        return speech("Its holder gave notice on {on}.", on=box["cancelled_on"])
     if not box["auto_renew"]:
-        return "It is renewed by hand."
-    method = box["payment_method_id"]
-    return "It renews by itself" + (", but no payment method is stored." if method is None else f", with {method}.")
+        return speech("It is renewed by hand.")
+    if box["payment_method_id"] is None:
+        return speech("It renews by itself, but no payment method is stored.")
+    return speech("It renews by itself, with {method}.", method=box["payment_method_id"])

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lifecycle_jobs.cli.output import counts, print_json, progress_bar, say, table
+from lifecycle_jobs.cli.output import print_json, progress_bar, say, table
 from lifecycle_jobs.cli.setting import By, Config, Json, Office, open_office, parse_date
 from lifecycle_jobs.cli.stopping import stoppable
-from lifecycle_jobs.reasons import amount_cents, because
+from lifecycle_jobs.cli.wording import Locale, Wording, wording
 
 if TYPE_CHECKING:
     from lifecycle_jobs.day import Wish
     from lifecycle_jobs.jobs.actions import Action
+    from lifecycle_jobs.languages import Speech
     from lifecycle_jobs.planning.day_plan import DayPlan, Difference
 
 _SHOWN = 50
@@ -32,6 +33,7 @@ def plan(
         str | None, typer.Argument(metavar="[DATE]", help="The business date; today if left out.", show_default=False)
     ] = None,
     config: Config = None,
+    locale: Locale = None,
     json: Json = False,
     csv_file: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write every action into this file.")
@@ -45,32 +47,35 @@ def plan(
     from lifecycle_jobs.day import Wish
     from lifecycle_jobs.planning.plan_file import scratch_file
 
+    words = wording(locale)
     with open_office(config) as office, scratch_file() as path:
         on = office.today if day is None else parse_date(day)
         wish = Wish(again=again, since=None if since is None else parse_date(since))
         found = _make(office, on, wish, by, path)
         if csv_file is not None:
-            _write_csv(csv_file, found.actions())
+            _write_csv(csv_file, found.actions(), words.speech)
         if json:
-            print_json(_as_dict(office, found, box))
+            print_json(_as_dict(words, office, found, box))
             return
-        _show(office, found, box)
+        _show(words, office, found, box)
         if csv_file is not None:
-            say(f"Every action is in {csv_file}.")
+            say(words.speech("Every action is in {file}.", file=csv_file))
 
 
 def show_difference(difference: Difference) -> None:
     """What has changed between the plan that was named and the one that holds now."""
-    for title, actions, number in (
-        ("No longer done", difference.gone, difference.number_gone),
-        ("Done in addition", difference.come, difference.number_come),
-    ):
-        _show_actions(f"{title}: {number:,}", actions, number)
+    words = wording(None)
+    gone, come = words.speech.number(difference.number_gone), words.speech.number(difference.number_come)
+    _show_actions(words, words.speech("No longer done: {number}", number=gone), difference.gone, difference.number_gone)
+    _show_actions(
+        words, words.speech("Done in addition: {number}", number=come), difference.come, difference.number_come
+    )
 
 
-def action_as_dict(action: Action) -> dict[str, Any]:
-    """An action for `--json`."""
+def action_as_dict(action: Action, speech: Speech) -> dict[str, Any]:
+    """An action for `--json`: codes, dates and amounts as machines read them, and why, in a language."""
     from lifecycle_jobs.history import euros
+    from lifecycle_jobs.reasons import amount_cents, because
 
     cents = amount_cents(action.detail)
     return {
@@ -81,7 +86,7 @@ def action_as_dict(action: Action) -> dict[str, Any]:
         "addon_id": action.addon_id,
         "term_expires_on": action.term_expires_on,
         "amount": None if cents is None else euros(cents),
-        "why": because(action.what, action.term_expires_on, action.detail),
+        "why": because(speech, action.what, action.term_expires_on, action.detail),
         "detail": action.detail,
     }
 
@@ -96,7 +101,7 @@ def _make(office: Office, on: date, wish: Wish, by: str | None, path: Path) -> D
         return plan_day(office.store, office.settings, on, office.operator(by), wish, progress, into=path)
 
 
-def _as_dict(office: Office, found: DayPlan, box: str | None) -> dict[str, Any]:
+def _as_dict(words: Wording, office: Office, found: DayPlan, box: str | None) -> dict[str, Any]:
     from lifecycle_jobs.history import euros
 
     return {
@@ -116,78 +121,74 @@ def _as_dict(office: Office, found: DayPlan, box: str | None) -> dict[str, Any]:
         "parked": {job.job: job.parked for job in found.report.jobs},
         "messages": found.report.queued,
         "deletions_only_by_this_plan": found.approve_deletions,
-        "notes": list(_notes(office, found)),
-        "actions": [action_as_dict(action) for action in _of_box(found.actions(), box)],
+        "notes": list(_notes(words, office, found)),
+        "actions": [action_as_dict(action, words.speech) for action in _of_box(found.actions(), box)],
     }
 
 
-def _show(office: Office, found: DayPlan, box: str | None) -> None:
+def _show(words: Wording, office: Office, found: DayPlan, box: str | None) -> None:
+    speech = words.speech
     if box is None:
-        _show_totals(found)
+        _show_totals(words, found)
     actions = list(islice(_of_box(found.actions(), box), _SHOWN))
     number = sum(1 for _ in _of_box(found.actions(), box))
     if number:
-        _show_actions(f"{box or 'Box by box'}: {number:,}", actions, number)
+        whose = speech("Box by box") if box is None else box
+        _show_actions(words, f"{whose}: {speech.number(number)}", actions, number)
+    elif box is None:
+        say(speech("Nothing would be done on {on}.", on=found.on))
     else:
-        say(f"Nothing would be done{'' if box is None else f' to {box}'} on {found.on}.")
-    for note in _notes(office, found):
+        say(speech("Nothing would be done to {box} on {on}.", box=box, on=found.on))
+    for note in _notes(words, office, found):
         say(note)
-    say(f"Hash of this plan: {found.digest}", style="bold")
+    say(speech("Hash of this plan: {hash}", hash=found.digest), style="bold")
     if found.totals:
         command = "run" if found.on == office.today else f"replay {found.on}"
-        say(f"To do just this and nothing else: lifecycle-jobs {command} --plan {found.digest}")
+        command = f"lifecycle-jobs {command} --plan {found.digest}"
+        say(speech("To do just this and nothing else: {command}", command=command))
 
 
-def _show_totals(found: DayPlan) -> None:
+def _show_totals(words: Wording, found: DayPlan) -> None:
     from lifecycle_jobs.history import euros
 
+    speech = words.speech
     rows: list[tuple[Any, ...]] = []
     for job in found.report.jobs:
         totals = [(what, total) for (name, what), total in found.totals.items() if name == job.job]
         rows.append(
             (
-                job.job,
-                "\n".join(what for what, _ in totals),
-                "\n".join(f"{total.number:,}" for _, total in totals),
+                words.code("job", job.job),
+                "\n".join(words.code("event", what) for what, _ in totals),
+                "\n".join(speech.number(total.number) for _, total in totals),
                 "\n".join("" if total.cents is None else euros(total.cents) for _, total in totals),
-                counts(job.skipped, "\n"),
+                words.counts("skip", job.skipped),
             )
         )
-    rows.append(("messages", "composed", f"{found.report.queued:,}", "", ""))
-    columns = ("job", "would do", "number", "EUR", "leaves alone, and why")
-    table(f"Plan of {found.on}", columns, rows, right=("number", "EUR"))
+    rows.append((speech("messages"), speech("composed"), speech.number(found.report.queued), "", ""))
+    number = speech("number")
+    columns = (speech("job"), speech("would do"), number, "EUR", speech("leaves alone, and why"))
+    table(speech("Plan of {on}", on=found.on), columns, rows, right=(number, "EUR"))
 
 
-def _show_actions(title: str, actions: Sequence[Action], number: int) -> None:
+def _show_actions(words: Wording, title: str, actions: Sequence[Action], number: int) -> None:
     if not number:
         return
+    speech = words.speech
     rows = [
-        (told["what"], told["address"] or told["customer_id"], told["amount"], told["why"])
-        for told in map(action_as_dict, actions)
+        (words.code("event", told["what"]), told["address"] or told["customer_id"], told["amount"], told["why"])
+        for told in (action_as_dict(action, speech) for action in actions)
     ]
-    table(title, ("what", "box", "EUR", "why"), rows, right=("EUR",))
+    table(title, (speech("what"), speech("box"), "EUR", speech("why")), rows, right=("EUR",))
     if number > len(actions):
-        say(f"… and {number - len(actions):,} more; all of them with --csv FILE")
+        more = speech.number(number - len(actions))
+        say(speech("… and {number} more; all of them with --csv FILE", number=more))
 
 
-def _notes(office: Office, found: DayPlan) -> Iterator[str]:
-    """What the plan cannot know, and what stands in the way of the run."""
+def _notes(words: Wording, office: Office, found: DayPlan) -> Iterator[str]:
+    from lifecycle_jobs.planning.notes import notes_of
     from lifecycle_jobs.stops import Switch
 
-    if found.report.run_pass is None:
-        yield f"{found.on} is completed already. (--again looks for everything once more.)"
-    if office.settings.gateway.kind != "sandbox":
-        yield "What the gateway will answer cannot be known: every charge is planned as one that goes through."
-    if found.on > office.today:
-        yield f"The days before {found.on} are not played: it is planned as if it came now."
-    if found.approve_deletions is not None:
-        yield (
-            f"{found.approve_deletions:,} deletions are too many to be made unasked: only a run with this plan's hash "
-            "makes them."
-        )
-    stop = Switch(office.store).stopped()
-    if stop is not None:
-        yield f"The emergency stop is on ({stop}): no run begins until lifecycle-jobs resume."
+    return notes_of(words.speech, found, office.settings, office.today, Switch(office.store).stopped())
 
 
 def _of_box(actions: Iterable[Action], box: str | None) -> Iterator[Action]:
@@ -198,7 +199,7 @@ def _of_box(actions: Iterable[Action], box: str | None) -> Iterator[Action]:
     )
 
 
-def _write_csv(path: Path, actions: Iterable[Action]) -> None:
+def _write_csv(path: Path, actions: Iterable[Action], speech: Speech) -> None:
     """All or nothing: a file cut off in the middle would be taken for the whole plan."""
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", newline="", dir=path.parent, prefix=f".{path.name}.", delete=False
@@ -207,7 +208,8 @@ def _write_csv(path: Path, actions: Iterable[Action]) -> None:
         try:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(_COLUMNS)
-            writer.writerows([told[column] for column in _COLUMNS] for told in map(action_as_dict, actions))
+            for told in (action_as_dict(action, speech) for action in actions):
+                writer.writerow([told[column] for column in _COLUMNS])
             file.flush()
             os.fsync(file.fileno())
             unfinished.rename(path)

@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, select
 
 from lifecycle_jobs.accounts.next_charge import next_charge_on
 from lifecycle_jobs.db.tables import boxes, payment_methods
-from lifecycle_jobs.history import euros
 from lifecycle_jobs.jobs.send_alerts import will_be_auto_renewed
 from lifecycle_jobs.jobs.task import Task
+from lifecycle_jobs.languages import Speech, spoken
+from lifecycle_jobs.languages.payment_methods import method_text
 from lifecycle_jobs.payments.orders import quote_renewals
 from lifecycle_jobs.policy import (
     UNPAID,
@@ -27,28 +28,50 @@ from lifecycle_jobs.policy import (
     renewed_until,
     suspends_on,
 )
-from lifecycle_jobs.reasons import counted
 
 
 @dataclass(frozen=True, slots=True)
 class Coming:
-    """One thing that lies ahead of a box."""
+    """One thing that lies ahead of a box. `what` is one of the codes of the group `coming`."""
 
     on: date
     what: str
     told: str
 
 
-def coming_of(connection: Connection, task: Task, box: Row[Any]) -> list[Coming]:
+class _Unless(NamedTuple):
+    """What comes only if something fails that lies before it."""
+
+    suspension: str
+    warning: str
+    deletion: str
+
+
+_UNPAID: Final = _Unless(
+    spoken("if it is not paid"),
+    spoken("{days} before {day}, if it is not paid"),
+    spoken("for good, if it is not paid"),
+)
+_AFTER_CHARGE: Final = _Unless(
+    spoken("if the charge does not go through"),
+    spoken("{days} before {day}, if the charge does not go through"),
+    spoken("for good, if the charge does not go through"),
+)
+
+
+def coming_of(speech: Speech, connection: Connection, task: Task, box: Row[Any]) -> list[Coming]:
     """What lies ahead of a box from the task's date on, earliest first."""
     if box.status == "deleted" or box.plan not in task.catalog.plans:
         return []
     policy = task.catalog.policy_of(box.plan)
-    found = _of_active(connection, task, box, policy) if box.status == "active" else _of_suspended(box, policy)
+    if box.status == "active":
+        found = _of_active(speech, connection, task, box, policy)
+    else:
+        found = _of_suspended(speech, box, policy)
     return sorted((each for each in found if each.on >= task.on), key=lambda each: each.on)
 
 
-def _of_active(connection: Connection, task: Task, box: Row[Any], policy: Policy) -> Iterator[Coming]:
+def _of_active(speech: Speech, connection: Connection, task: Task, box: Row[Any], policy: Policy) -> Iterator[Coming]:
     end = box.expires_on
     renewing = connection.scalar(select(boxes.c.id).where(boxes.c.id == box.id, will_be_auto_renewed(task))) is not None
     if box.cancelled_on is None:
@@ -57,33 +80,35 @@ def _of_active(connection: Connection, task: Task, box: Row[Any], policy: Policy
         for milestone in milestones:
             day = end - timedelta(days=milestone)
             if task.run.since < day:
-                yield Coming(day, kind, f"{counted(milestone, 'day')} before {end}")
+                days = speech.count(milestone, "{n} day", "{n} days")
+                yield Coming(day, kind, speech("{days} before {end}", days=days, end=end))
     charged_on = _charged_on(connection, task, box)
     if charged_on is not None:
-        yield _charge(connection, task, box, charged_on)
+        yield _charge(speech, connection, task, box, charged_on)
     first = suspends_on(end)
-    unless = "if the charge does not go through" if charged_on is not None else "if it is not paid"
     if on_hold(box.hold_until, box.hold_reason, first):
         if box.hold_until is None:
             return
         first = box.hold_until + timedelta(days=1)
-    yield Coming(first, "suspension", unless)
-    yield from _deletion(box, policy, max(first, task.on), unless)
+    unless = _AFTER_CHARGE if charged_on is not None else _UNPAID
+    yield Coming(first, "suspension", speech(unless.suspension))
+    yield from _deletion(speech, box, policy, max(first, task.on), unless)
 
 
-def _of_suspended(box: Row[Any], policy: Policy) -> Iterator[Coming]:
+def _of_suspended(speech: Speech, box: Row[Any], policy: Policy) -> Iterator[Coming]:
     endless = box.hold_until is None and box.hold_reason is not None
     if box.suspended_reason == UNPAID and not endless:
-        yield from _deletion(box, policy, box.suspended_on, "if it is not paid")
+        yield from _deletion(speech, box, policy, box.suspended_on, _UNPAID)
 
 
-def _deletion(box: Row[Any], policy: Policy, suspended_on: date, unless: str) -> Iterator[Coming]:
+def _deletion(speech: Speech, box: Row[Any], policy: Policy, suspended_on: date, unless: _Unless) -> Iterator[Coming]:
     day = deletion_date(policy, box.expires_on, suspended_on, box.hold_until)
     for milestone in policy.deletion_milestones:
         warned = day - timedelta(days=milestone)
         if warned > suspended_on:
-            yield Coming(warned, "deletion warning", f"{counted(milestone, 'day')} before {day}, {unless}")
-    yield Coming(day, "deletion", f"for good, {unless}")
+            days = speech.count(milestone, "{n} day", "{n} days")
+            yield Coming(warned, "deletion warning", speech(unless.warning, days=days, day=day))
+    yield Coming(day, "deletion", speech(unless.deletion))
 
 
 def _charged_on(connection: Connection, task: Task, box: Row[Any]) -> date | None:
@@ -92,15 +117,18 @@ def _charged_on(connection: Connection, task: Task, box: Row[Any]) -> date | Non
     return next_charge_on(connection, task.catalog, box, _method(connection, box), task.on)
 
 
-def _charge(connection: Connection, task: Task, box: Row[Any], day: date) -> Coming:
+def _charge(speech: Speech, connection: Connection, task: Task, box: Row[Any], day: date) -> Coming:
     method = _method(connection, box)
-    gross = euros(quote_renewals(connection, task.catalog, [box])[box.id].gross_cents)
-    until = renewed_until(box.expires_on, box.renewal_years)
-    number = "" if method.last4 is None else f" ending in {method.last4}"
-    name = f"{method.brand or method.kind}{number}"
+    said = {
+        "amount": speech.euros(quote_renewals(connection, task.catalog, [box])[box.id].gross_cents),
+        "method": method_text(speech, method.kind, method.brand, method.last4),
+        "until": renewed_until(box.expires_on, box.renewal_years),
+    }
     ended = card_ended_before(method.exp_month, method.exp_year, day)
-    warning = "" if ended is None else f"; but it ends on {ended}, before that"
-    return Coming(day, "charge", f"{gross} to {name}: renewed to {until}{warning}")
+    if ended is None:
+        return Coming(day, "charge", speech("{amount} to {method}: renewed to {until}", **said))
+    told = speech("{amount} to {method}: renewed to {until}; but it ends on {ended}, before that", ended=ended, **said)
+    return Coming(day, "charge", told)
 
 
 def _method(connection: Connection, box: Row[Any]) -> Row[Any]:

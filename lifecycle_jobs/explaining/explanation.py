@@ -16,6 +16,7 @@ from lifecycle_jobs.explaining.coming import Coming, coming_of
 from lifecycle_jobs.explaining.past import Happening, past_of
 from lifecycle_jobs.explaining.verdicts import Verdict, verdicts_on
 from lifecycle_jobs.jobs.task import Task
+from lifecycle_jobs.languages import Speech
 from lifecycle_jobs.runs import Run
 from lifecycle_jobs.settings import Settings
 
@@ -37,14 +38,17 @@ class Explanation:
     others: list[date]
 
 
-def explain(store: Store, settings: Settings, address: str, on: date) -> Explanation:
-    """The living box of an address, or the one that was deleted last. Raises Refused if there never was one."""
+def explain(store: Store, settings: Settings, address: str, on: date, speech: Speech) -> Explanation:
+    """The living box of an address, or the one that was deleted last, told in a language.
+
+    Raises Refused if there never was one.
+    """
     with store.read() as connection:
-        box, others = _boxes_of(connection, address)
-        past = past_of(connection, box.id)
+        box, others = _boxes_of(speech, connection, address)
+        past = past_of(speech, connection, box.id)
         run = Run(on, 0, "everything", runs.window_start(connection, on))
         task = Task("explain", store, run, settings.catalog(), 1, lambda _job, _rows: None)
-        coming = coming_of(connection, task, box)
+        coming = coming_of(speech, connection, task, box)
         shown = dict(
             connection.execute(
                 select(
@@ -72,22 +76,22 @@ def explain(store: Store, settings: Settings, address: str, on: date) -> Explana
         )
     untold, verdicts = None, []
     if box.status == "deleted":
-        untold = f"It was deleted on {box.deleted_on}: no job has anything to do with it."
+        untold = speech("It was deleted on {on}: no job has anything to do with it.", on=box.deleted_on)
     else:
         try:
-            verdicts = verdicts_on(store, settings, box.id, on)
+            verdicts = verdicts_on(store, settings, box.id, on, speech)
         except LeaseHeld as held:
             untold = str(held)
     done = [each for each in past if each.run_on == on]
     return Explanation(on, shown, past, done, verdicts, untold, coming, others)
 
 
-def _boxes_of(connection: Connection, address: str) -> tuple[Row[Any], list[date]]:
+def _boxes_of(speech: Speech, connection: Connection, address: str) -> tuple[Row[Any], list[date]]:
     found = connection.execute(
         select(boxes)
         .where(boxes.c.address_key == address.strip().lower())
         .order_by(boxes.c.status == "deleted", boxes.c.deleted_on.desc(), boxes.c.id.desc())
     ).all()
     if not found:
-        raise Refused(f"There is no box {address}, and there never was one.")
+        raise Refused(speech("There is no box {address}, and there never was one.", address=address))
     return found[0], [each.deleted_on for each in found[1:]]

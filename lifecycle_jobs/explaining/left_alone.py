@@ -14,13 +14,15 @@ from sqlalchemy import Connection, Row, and_, select
 
 from lifecycle_jobs.db.conditions import unresolved
 from lifecycle_jobs.db.tables import charges, events, parked_rows
-from lifecycle_jobs.history import euros
+from lifecycle_jobs.languages import Speech
+from lifecycle_jobs.languages.codes import code_text
 from lifecycle_jobs.policy import Policy, next_slot_date
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
     connection: Connection
+    speech: Speech
     box: Row[Any]
     policy: Policy
     on: date
@@ -48,70 +50,117 @@ class _Asked:
         ).one_or_none()
 
 
-def left_alone(connection: Connection, reason: str, box: Row[Any], policy: Policy, on: date) -> str:
+def left_alone(speech: Speech, connection: Connection, reason: str, box: Row[Any], policy: Policy, on: date) -> str:
     """The sentence for a reason. Raises KeyError for one that no job has."""
-    return _SENTENCES[reason](_Asked(connection, box, policy, on))
+    return _SENTENCES[reason](_Asked(connection, speech, box, policy, on))
 
 
 def _auto_renew_off(asked: _Asked) -> str:
-    event = asked.last_event("autorenew.switched_off")
-    return "auto-renew is off" + _since(event)
+    event, speech = asked.last_event("autorenew.switched_off"), asked.speech
+    if event is None:
+        return speech("auto-renew is off")
+    since, why = event.occurred_on, _in_brackets(event.why)
+    if event.actor is None:
+        return speech("auto-renew is off since {since}{why}", since=since, why=why)
+    return speech("auto-renew is off since {since}, by {who}{why}", since=since, who=event.actor, why=why)
 
 
 def _cancelled(asked: _Asked) -> str:
-    event = asked.last_event("cancellation.recorded")
-    by = "" if event is None or event.actor is None else f" (recorded by {event.actor})"
-    return f"its holder gave notice on {asked.box.cancelled_on}{by}"
+    event, on = asked.last_event("cancellation.recorded"), asked.box.cancelled_on
+    if event is None or event.actor is None:
+        return asked.speech("its holder gave notice on {on}", on=on)
+    return asked.speech("its holder gave notice on {on} (recorded by {who})", on=on, who=event.actor)
 
 
 def _on_hold(asked: _Asked) -> str:
-    until = "until it is released" if asked.box.hold_until is None else f"until {asked.box.hold_until}"
-    why = "" if asked.box.hold_reason is None else f" ({asked.box.hold_reason})"
-    return f"on hold {until}{why}"
+    why = _in_brackets(asked.box.hold_reason)
+    if asked.box.hold_until is None:
+        return asked.speech("on hold until it is released{why}", why=why)
+    return asked.speech("on hold until {until}{why}", until=asked.box.hold_until, why=why)
 
 
 def _no_payment_method(asked: _Asked) -> str:
-    return "no payment method is stored for it" + _since(asked.last_event("method.removed"))
+    event, speech = asked.last_event("method.removed"), asked.speech
+    if event is None:
+        return speech("no payment method is stored for it")
+    since, why = event.occurred_on, _in_brackets(event.why)
+    if event.actor is None:
+        return speech("no payment method is stored for it since {since}{why}", since=since, why=why)
+    return speech(
+        "no payment method is stored for it since {since}: {who} removed it{why}", since=since, who=event.actor, why=why
+    )
 
 
 def _plan_not_auto_renewable(asked: _Asked) -> str:
-    return f"a box of the plan {asked.box.plan} is not charged without being asked for"
+    return asked.speech("a box of the plan {plan} is not charged without being asked for", plan=asked.box.plan)
 
 
 def _unresolved_charge(asked: _Asked) -> str:
     charge = asked.connection.execute(
         select(charges).where(charges.c.box_id == asked.box.id, unresolved).limit(1)
     ).one()
-    return (
-        f"nobody knows yet what became of the charge of {euros(charge.amount_cents)} made on {charge.attempted_on}: "
-        "until the gateway tells, the box is left alone"
+    return asked.speech(
+        "nobody knows yet what became of the charge of {amount} made on {on}: "
+        "until the gateway tells, the box is left alone",
+        amount=asked.speech.euros(charge.amount_cents),
+        on=charge.attempted_on,
     )
 
 
-def _unapplied_payment(_asked: _Asked) -> str:
-    return "money came in for it that could not be applied to it: it is left alone until a person has settled that"
+def _unapplied_payment(asked: _Asked) -> str:
+    return asked.speech(
+        "money came in for it that could not be applied to it: it is left alone until a person has settled that"
+    )
 
 
 def _declined_for_good(asked: _Asked) -> str:
     charge = asked.last_charge("declined")
-    said = "" if charge is None else f" on {charge.attempted_on} ({charge.decline_code})"
-    return f"its card was declined for good{said}: the bank says not to ask again, only another method is charged"
+    if charge is None:
+        return asked.speech(
+            "its card was declined for good: the bank says not to ask again, only another method is charged"
+        )
+    return asked.speech(
+        "its card was declined for good on {on} ({code}): "
+        "the bank says not to ask again, only another method is charged",
+        on=charge.attempted_on,
+        code=code_text(asked.speech, "decline", charge.decline_code),
+    )
 
 
 def _slot_used(asked: _Asked) -> str:
+    speech = asked.speech
     charge = asked.last_charge("declined", "not_attempted", "unknown", "pending")
     following = next_slot_date(asked.policy, asked.box.expires_on, asked.on)
-    tried = "" if charge is None else f" on {charge.attempted_on} ({charge.decline_code or charge.status})"
-    then = "that was the last attempt of this term" if following is None else f"the next attempt is on {following}"
-    return f"the attempt of these days was made{tried}; {then}"
+    if charge is None:
+        if following is None:
+            return speech("the attempt of these days was made; that was the last attempt of this term")
+        return speech("the attempt of these days was made; the next attempt is on {following}", following=following)
+    if charge.decline_code is None:
+        outcome = code_text(speech, "charge", charge.status)
+    else:
+        outcome = code_text(speech, "decline", charge.decline_code)
+    if following is None:
+        return speech(
+            "the attempt of these days was made on {on} ({outcome}); that was the last attempt of this term",
+            on=charge.attempted_on,
+            outcome=outcome,
+        )
+    return speech(
+        "the attempt of these days was made on {on} ({outcome}); the next attempt is on {following}",
+        on=charge.attempted_on,
+        outcome=outcome,
+        following=following,
+    )
 
 
 def _parked(asked: _Asked) -> str:
-    return f"it failed in this run and was set aside{_error(asked)}"
+    return asked.speech("it failed in this run and was set aside{error}", error=_error(asked))
 
 
 def _auto_renew_failed(asked: _Asked) -> str:
-    return f"its renewal failed in this run and was set aside, so it is not suspended for it{_error(asked)}"
+    return asked.speech(
+        "its renewal failed in this run and was set aside, so it is not suspended for it{error}", error=_error(asked)
+    )
 
 
 def _something_parked(asked: _Asked) -> str:
@@ -120,31 +169,33 @@ def _something_parked(asked: _Asked) -> str:
         .where(parked_rows.c.box_id == asked.box.id, parked_rows.c.job != "delete", parked_rows.c.state != "resolved")
         .limit(1)
     ).one()
-    return f"{row.job} failed on it on {row.run_on} and that is not settled: nothing is deleted in doubt"
+    return asked.speech(
+        "something failed on it on {on} ({job}) and that is not settled: nothing is deleted in doubt",
+        on=row.run_on,
+        job=code_text(asked.speech, "job", row.job),
+    )
 
 
 def _outage_grace(asked: _Asked) -> str:
-    until = asked.box.expires_on + timedelta(days=asked.policy.outage_grace_days)
-    return f"the gateway could not be reached for its charge: that is our trouble, and it stays active through {until}"
+    return asked.speech(
+        "the gateway could not be reached for its charge: that is our trouble, and it stays active through {until}",
+        until=asked.box.expires_on + timedelta(days=asked.policy.outage_grace_days),
+    )
 
 
-def _no_delivered_warning(_asked: _Asked) -> str:
-    return (
+def _no_delivered_warning(asked: _Asked) -> str:
+    return asked.speech(
         "no suspension notice or deletion warning of this term was accepted by the mail server long enough ago "
         "(lifecycle-jobs deletions approve lets it go all the same)"
     )
 
 
-def _declined_today(_asked: _Asked) -> str:
-    return "its holder is told of the declined charge today, and not also of the expiry"
+def _declined_today(asked: _Asked) -> str:
+    return asked.speech("its holder is told of the declined charge today, and not also of the expiry")
 
 
-def _since(event: Row[Any] | None) -> str:
-    if event is None:
-        return ""
-    by = "" if event.actor is None else f", by {event.actor}"
-    why = "" if not event.why else f" ({event.why})"
-    return f" since {event.occurred_on}{by}{why}"
+def _in_brackets(why: str | None) -> str:
+    return f" ({why})" if why else ""
 
 
 def _error(asked: _Asked) -> str:

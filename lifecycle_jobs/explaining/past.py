@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -10,18 +10,18 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from lifecycle_jobs.db.tables import charges, events, message_events, messages, orders
-from lifecycle_jobs.history import euros
+from lifecycle_jobs.explaining.details import details_told
+from lifecycle_jobs.languages import Speech
+from lifecycle_jobs.languages.codes import code_text
 from lifecycle_jobs.reasons import because
-
-_NOT_TOLD = frozenset({"advice", "milestone", "order_number"})
-"""Details that say nothing to a reader, or what stands beside them already."""
 
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One line of a box's past. `by` is a job or a person; `message` how the e-mail about it fared.
+    """One line of a box's past. `what` is the kind of an event, `charge` or `order`.
 
-    `run_on` is the business date of the run that did it, none if it was done outside of one.
+    `by` is a job or a person; `message` how the e-mail about it fared. `run_on` is the business date of the run that
+    did it, none if it was done outside of one.
     """
 
     on: date
@@ -32,13 +32,17 @@ class Happening:
     run_on: date | None = None
 
 
-def past_of(connection: Connection, box_id: int) -> list[Happening]:
+def past_of(speech: Speech, connection: Connection, box_id: int) -> list[Happening]:
     """Everything that is on record about a box, oldest first."""
-    found = [*_events(connection, box_id), *_charges(connection, box_id), *_orders(connection, box_id)]
+    found = [
+        *_events(speech, connection, box_id),
+        *_charges(speech, connection, box_id),
+        *_orders(speech, connection, box_id),
+    ]
     return sorted(found, key=lambda each: each.on)
 
 
-def _events(connection: Connection, box_id: int) -> Iterator[Happening]:
+def _events(speech: Speech, connection: Connection, box_id: int) -> Iterator[Happening]:
     rows = connection.execute(
         select(
             events,
@@ -54,18 +58,11 @@ def _events(connection: Connection, box_id: int) -> Iterator[Happening]:
         .order_by(events.c.id)
     )
     for row in rows:
-        yield Happening(row.occurred_on, row.kind, _told(row), _by(row), _delivery(row), row.run_on)
-
-
-def _told(row: Row[Any]) -> str:
-    if row.job is not None:
-        return because(row.kind, row.term_expires_on, row.detail)
-    return _spelled(row.detail)
-
-
-def _spelled(detail: Mapping[str, Any]) -> str:
-    told = {name: value for name, value in detail.items() if name not in _NOT_TOLD and value not in (None, [], {}, "")}
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in told.items())
+        if row.job is None:
+            told = details_told(speech, row.detail)
+        else:
+            told = because(speech, row.kind, row.term_expires_on, row.detail)
+        yield Happening(row.occurred_on, row.kind, told, _by(row), _delivery(speech, row), row.run_on)
 
 
 def _by(row: Row[Any]) -> str:
@@ -75,29 +72,51 @@ def _by(row: Row[Any]) -> str:
     return f"{row.actor or '-'}{why}"
 
 
-def _delivery(row: Row[Any]) -> str:
+def _delivery(speech: Speech, row: Row[Any]) -> str:
     if row.message_status is None:
         return ""
     if row.line_moot:
-        return "moot, left out"
+        return speech("moot, left out")
     if row.message_status != "sent":
-        return str(row.message_status)
-    reply = "" if row.reply_code is None else f", {row.reply_code}"
-    queue = "" if row.queue_id is None else f" as {row.queue_id}"
-    return f"accepted on {row.accepted_on}{reply}{queue}"
+        return code_text(speech, "message", row.message_status)
+    proof = " ".join(str(each) for each in (row.reply_code, row.queue_id) if each is not None)
+    if not proof:
+        return speech("accepted on {on}", on=row.accepted_on)
+    return speech("accepted on {on} ({proof})", on=row.accepted_on, proof=proof)
 
 
-def _charges(connection: Connection, box_id: int) -> Iterator[Happening]:
+def _charges(speech: Speech, connection: Connection, box_id: int) -> Iterator[Happening]:
     rows = connection.execute(select(charges).where(charges.c.box_id == box_id).order_by(charges.c.id))
     for row in rows:
-        code = "" if row.decline_code is None else f" ({row.decline_code})"
-        told = f"{euros(row.amount_cents)} by {row.method_kind}, {row.slot} days before E: {row.status}{code}"
+        outcome = code_text(speech, "charge", row.status)
+        if row.decline_code is not None:
+            outcome = f"{outcome} ({code_text(speech, 'decline', row.decline_code)})"
+        said = {
+            "amount": speech.euros(row.amount_cents),
+            "method": code_text(speech, "method", row.method_kind),
+            "outcome": outcome,
+        }
+        if row.slot == 0:
+            told = speech("{amount} by {method}, attempt of the last paid day: {outcome}", **said)
+        else:
+            days = speech.count(row.slot, "{n} day", "{n} days")
+            told = speech(
+                "{amount} by {method}, attempt of {days} before the last paid day: {outcome}", days=days, **said
+            )
         yield Happening(row.attempted_on, "charge", told, "auto_renew")
 
 
-def _orders(connection: Connection, box_id: int) -> Iterator[Happening]:
+def _orders(speech: Speech, connection: Connection, box_id: int) -> Iterator[Happening]:
     rows = connection.execute(select(orders).where(orders.c.box_id == box_id).order_by(orders.c.id))
     for row in rows:
-        paid = "" if row.paid_on is None else f" on {row.paid_on}"
-        told = f"{row.order_number}, {row.kind}, {euros(row.gross_cents)}: {row.status}{paid}"
+        said = {
+            "number": row.order_number,
+            "kind": code_text(speech, "order_kind", row.kind),
+            "amount": speech.euros(row.gross_cents),
+            "status": code_text(speech, "order", row.status),
+        }
+        if row.paid_on is None:
+            told = speech("{number}, {kind}, {amount}: {status}", **said)
+        else:
+            told = speech("{number}, {kind}, {amount}: {status} on {on}", on=row.paid_on, **said)
         yield Happening(row.placed_on, "order", told, "")

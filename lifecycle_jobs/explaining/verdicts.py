@@ -29,6 +29,7 @@ from lifecycle_jobs.jobs import auto_renew, delete, reconcile_charges, renew_add
 from lifecycle_jobs.jobs.actions import Action, actions, charges_before
 from lifecycle_jobs.jobs.eligibility import charging_window
 from lifecycle_jobs.jobs.task import Task
+from lifecycle_jobs.languages import Speech
 from lifecycle_jobs.payments.gateways import open_gateway
 from lifecycle_jobs.reasons import because
 from lifecycle_jobs.runs import JobReport, Run
@@ -53,14 +54,16 @@ class Verdict:
     addon_id: str | None = None
 
 
-def verdicts_on(store: Store, settings: Settings, box_id: int, on: date) -> list[Verdict]:
-    """What each job would do about a box in a run of this date, as things stand now.
+def verdicts_on(store: Store, settings: Settings, box_id: int, on: date, speech: Speech) -> list[Verdict]:
+    """What each job would do about a box in a run of this date, as things stand now, told in a language.
 
     Raises LeaseHeld while a run is under way: what it has not reached yet cannot be told.
     """
     with store.read() as connection:
         if lease.holder(connection, "run") is not None:
-            raise LeaseHeld("A run is under way: what it is going to do to the box cannot be told before its end.")
+            raise LeaseHeld(
+                speech("A run is under way: what it is going to do to the box cannot be told before its end.")
+            )
         run = Run(on, _PASS, "everything", runs.window_start(connection, on))
         customer_id: str = connection.execute(select(boxes.c.customer_id).where(boxes.c.id == box_id)).scalar_one()
     found: list[Verdict] = []
@@ -76,15 +79,17 @@ def verdicts_on(store: Store, settings: Settings, box_id: int, on: date) -> list
                 lambda _job, _rows: None,
                 of_customer=customer_id,
             )
-            found += _verdicts_of(task, settings, box_id, work[job])
+            found += _verdicts_of(speech, task, settings, box_id, work[job])
     return found
 
 
-def _verdicts_of(task: Task, settings: Settings, box_id: int, work: Callable[[Task], JobReport]) -> list[Verdict]:
+def _verdicts_of(
+    speech: Speech, task: Task, settings: Settings, box_id: int, work: Callable[[Task], JobReport]
+) -> list[Verdict]:
     with task.store.read() as connection:
         before = charges_before(connection, task.on)
         box = connection.execute(select(boxes).where(boxes.c.id == box_id)).one()
-        refused = list(_refusals(connection, task, settings, box))
+        refused = list(_refusals(speech, connection, task, settings, box))
     report = work(task)
     with task.store.read() as connection:
         done = [
@@ -95,7 +100,7 @@ def _verdicts_of(task: Task, settings: Settings, box_id: int, work: Callable[[Ta
         if done:
             touched = {action.addon_id for action in done}
             return [
-                *map(_acted, done),
+                *(_acted(speech, action) for action in done),
                 *(each for each in refused if each.addon_id is not None and each.addon_id not in touched),
             ]
         parked = connection.scalar(
@@ -104,32 +109,44 @@ def _verdicts_of(task: Task, settings: Settings, box_id: int, work: Callable[[Ta
             )
         )
     if parked is not None:
-        return [Verdict(task.job, False, "parked", f"it would fail, and be set aside: {parked}")]
+        told = speech("it would fail, and be set aside: {error}", error=parked)
+        return [Verdict(task.job, False, "parked", told)]
     if refused:
         return refused
     if report.refused is not None:
-        return [Verdict(task.job, False, delete.TOO_MANY, report.refused)]
-    return [Verdict(task.job, False, NOT_DUE, "nothing came of it")]
+        return [Verdict(task.job, False, delete.TOO_MANY, _too_many(speech, report))]
+    return [Verdict(task.job, False, NOT_DUE, speech("nothing came of it"))]
 
 
-def _acted(action: Action) -> Verdict:
-    told = because(action.what, action.term_expires_on, action.detail)
+def _too_many(speech: Speech, report: JobReport) -> str:
+    number = speech.number(report.skipped[delete.TOO_MANY])
+    return speech(
+        "{number} boxes are due for deletion, more than a run deletes unasked: none is deleted until a person has "
+        "looked at them",
+        number=number,
+    )
+
+
+def _acted(speech: Speech, action: Action) -> Verdict:
+    told = because(speech, action.what, action.term_expires_on, action.detail)
     return Verdict(action.job, True, action.what, told, action.addon_id)
 
 
-def _refusals(connection: Connection, task: Task, settings: Settings, box: Row[Any]) -> Iterator[Verdict]:
+def _refusals(
+    speech: Speech, connection: Connection, task: Task, settings: Settings, box: Row[Any]
+) -> Iterator[Verdict]:
     """Why the job leaves the box alone; nothing if it does not."""
     if task.job == renew_addons.NAME:
-        yield from _of_addons(connection, task, box)
+        yield from _of_addons(speech, connection, task, box)
         return
     due, refusals = _due(connection, task, settings, box)
     policy = task.catalog.policy_of(box.plan) if box.plan in task.catalog.plans else None
     if policy is None or not due:
-        yield Verdict(task.job, False, NOT_DUE, not_due(task.job, box, policy, task.run))
+        yield Verdict(task.job, False, NOT_DUE, not_due(speech, task.job, box, policy, task.run))
         return
     reason = connection.scalar(select(first_reason(refusals)).select_from(boxes).where(boxes.c.id == box.id))
     if reason is not None:
-        yield Verdict(task.job, False, reason, left_alone(connection, reason, box, policy, task.on))
+        yield Verdict(task.job, False, reason, left_alone(speech, connection, reason, box, policy, task.on))
 
 
 def _due(connection: Connection, task: Task, settings: Settings, box: Row[Any]) -> tuple[bool, Refusals]:
@@ -152,7 +169,7 @@ def _due(connection: Connection, task: Task, settings: Settings, box: Row[Any]) 
     return False, ()
 
 
-def _of_addons(connection: Connection, task: Task, box: Row[Any]) -> Iterator[Verdict]:
+def _of_addons(speech: Speech, connection: Connection, task: Task, box: Row[Any]) -> Iterator[Verdict]:
     rows = connection.execute(
         select(
             addons,
@@ -164,22 +181,22 @@ def _of_addons(connection: Connection, task: Task, box: Row[Any]) -> Iterator[Ve
         .order_by(addons.c.expires_on, addons.c.addon_id)
     ).all()
     if not rows:
-        yield Verdict(task.job, False, NOT_DUE, "it has no add-on")
+        yield Verdict(task.job, False, NOT_DUE, speech("it has no add-on"))
     for addon in rows:
         if not addon.due:
-            yield Verdict(task.job, False, NOT_DUE, _addon_not_due(addon), addon.addon_id)
+            yield Verdict(task.job, False, NOT_DUE, _addon_not_due(speech, addon), addon.addon_id)
         elif addon.reason is not None:
             policy = task.catalog.policy_of(box.plan)
-            told = left_alone(connection, addon.reason, box, policy, task.on)
+            told = left_alone(speech, connection, addon.reason, box, policy, task.on)
             yield Verdict(task.job, False, addon.reason, told, addon.addon_id)
         else:
-            told = f"it waits for its box to be renewed; the credit would do ({addon.addon_id})"
+            told = speech("it waits for its box to be renewed; the credit would do")
             yield Verdict(task.job, False, "waits_for_its_box", told, addon.addon_id)
 
 
-def _addon_not_due(addon: Row[Any]) -> str:
+def _addon_not_due(speech: Speech, addon: Row[Any]) -> str:
     if addon.cancelled_on is not None:
-        return f"given up; it ends after {addon.expires_on}"
+        return speech("given up; it ends after {day}", day=addon.expires_on)
     if addon.paid_from == "renewal":
-        return "it is paid with its box"
-    return f"it lasts until {addon.expires_on}, as its box does"
+        return speech("it is paid with its box")
+    return speech("it lasts until {day}, as its box does", day=addon.expires_on)

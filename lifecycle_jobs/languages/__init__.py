@@ -13,21 +13,17 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
-from functools import cache, lru_cache
+from functools import cache
 from importlib import resources
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
-from babel.dates import format_date
-from babel.numbers import format_currency, format_decimal
+from lifecycle_jobs.languages.formats import Language, day_text, money_text, number_text
 
-Language = Literal["en", "it"]
+__all__ = ["LANGUAGES", "Language", "Speech", "spoken"]
 
 LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
-
-# British English, not Babel's plain "en", which is American: 31 March 2027.
-_BABEL: Final[Mapping[Language, str]] = {"en": "en_GB", "it": "it_IT"}
 
 
 def spoken(text: str) -> str:
@@ -43,19 +39,22 @@ class Speech:
         self._texts = _translations(language)
 
     def __call__(self, text: str, /, **values: Any) -> str:
-        """A text with its values filled in; dates are said in words. Texts from elsewhere are marked by `spoken`."""
-        said = self._texts.get(text, text)
+        """A text with its values filled in; dates are said in words. Texts from elsewhere are marked by `spoken`.
+
+        Before a date the Italian of a text may ask for an article, which depends on the day: ``{until:al}``.
+        """
+        said = self._said(text)
         if not values:
             return said
-        return said.format(**{name: self._said(value) for name, value in values.items()})
+        return said.format(**{name: self._value(value) for name, value in values.items()})
 
     def count(self, number: int, one: str, many: str) -> str:
         """A number of things, by two texts with ``{n}`` in them, for one and for more (or none)."""
-        return self._texts.get(text := one if number == 1 else many, text).format(n=self.number(number))
+        return self._said(one if number == 1 else many).format(n=self.number(number))
 
     def day(self, day: date) -> str:
         """A date in words: ``31 March 2027``, ``31 marzo 2027``."""
-        return _day(day, self.language)
+        return day_text(day, self.language)
 
     def month(self, day: date) -> str:
         """The month of a date: ``March 2027``, ``marzo 2027``."""
@@ -67,20 +66,28 @@ class Speech:
 
     def euros(self, cents: int) -> str:
         """An amount from whole cents: ``€12.08``, ``12,08 €``."""
-        return format_currency(Decimal(cents) / 100, "EUR", locale=_BABEL[self.language])
+        return money_text(cents, self.language)
 
     def number(self, number: int) -> str:
         """A whole number with its digits grouped: ``12,450``, ``12.450``."""
-        return format_decimal(number, locale=_BABEL[self.language])
+        return number_text(number, self.language)
 
-    def _said(self, value: Any) -> Any:
-        return self.day(value) if isinstance(value, date) else value
+    def _said(self, text: str) -> str:
+        return self._texts.get(text, text)
+
+    def _value(self, value: Any) -> Any:
+        return _Day(value, self.language) if isinstance(value, date) else value
 
 
-@lru_cache(maxsize=8192)
-def _day(day: date, language: Language) -> str:
-    text = format_date(day, "long", locale=_BABEL[language])
-    return f"1º{text[1:]}" if language == "it" and day.day == 1 else text
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """A date within a text; what stands behind its name's colon is the article before it."""
+
+    day: date
+    language: Language
+
+    def __format__(self, article: str) -> str:
+        return day_text(self.day, self.language, article)
 
 
 @cache

@@ -33,9 +33,10 @@ from jinja2.meta import find_undeclared_variables
 
 from lifecycle_jobs.data import data_folder
 from lifecycle_jobs.errors import LifecycleError
+from lifecycle_jobs.languages.formats import day_text, money_text, number_text
 from lifecycle_jobs.mail.advice import next_step, replaceable, tried_again
 from lifecycle_jobs.mail.contents import Locale
-from lifecycle_jobs.mail.formats import day_text, gigabytes_text, money_text, number_text, weekday_text
+from lifecycle_jobs.mail.formats import gigabytes_text, weekday_text
 from lifecycle_jobs.mail.inline import StyleError, StyleInliner
 from lifecycle_jobs.mail.plain_text import tidy
 from lifecycle_jobs.mail.words import Words, WordsError, read_words

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from lifecycle_jobs.languages.payment_methods import brand_name
 from lifecycle_jobs.mail.advice import only_by_hand
 from lifecycle_jobs.mail.contents import ADVICES, ChargeDeclinedLine
 from lifecycle_jobs.mail.methods import PaymentMethodText
@@ -19,19 +20,6 @@ from lifecycle_jobs.mail.methods import PaymentMethodText
 _COUNTS: Final = ("days", "years", "boxes", "addons")
 _WHEN: Final = ("today", "tomorrow", "later")
 _METHODS: Final = ("card", "card_of_brand", "ending", "paypal", "credit", "agreement", "by_hand")
-
-# Gateways give brands in lower case; a brand that is not listed is shown as it came.
-_BRANDS: Final = {
-    "amex": "American Express",
-    "cartes_bancaires": "Cartes Bancaires",
-    "diners": "Diners Club",
-    "discover": "Discover",
-    "jcb": "JCB",
-    "maestro": "Maestro",
-    "mastercard": "Mastercard",
-    "unionpay": "UnionPay",
-    "visa": "Visa",
-}
 
 
 class WordsError(ValueError):
@@ -75,8 +63,7 @@ class Words:
             return self.methods["by_hand"]
         text = self.methods[method.kind]
         if method.kind == "card" and method.brand:
-            brand = _BRANDS.get(method.brand.lower(), method.brand)
-            text = self.methods["card_of_brand"].format(brand=brand)
+            text = self.methods["card_of_brand"].format(brand=brand_name(method.brand))
         return f"{text} {self.methods['ending'].format(last4=method.last4)}" if method.last4 else text
 
     def reason(self, line: ChargeDeclinedLine) -> str:

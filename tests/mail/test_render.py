@@ -13,6 +13,7 @@ import pytest
 from css_inline import CSSInliner
 
 from lifecycle_jobs.data import data_folder
+from lifecycle_jobs.languages.formats import day_text, money_text
 from lifecycle_jobs.mail.contents import (
     LOCALES,
     MESSAGE_KINDS,
@@ -24,7 +25,6 @@ from lifecycle_jobs.mail.contents import (
     MessageKind,
     SuspendedLine,
 )
-from lifecycle_jobs.mail.formats import day_text, money_text
 from lifecycle_jobs.mail.inline import StyleError, StyleInliner
 from lifecycle_jobs.mail.methods import MethodKind, PaymentMethodText
 from lifecycle_jobs.mail.render import PART_FILES, Part, Problem, Renderer, RenderError, one_line
