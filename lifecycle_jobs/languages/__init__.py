@@ -19,7 +19,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final, get_args
 
-from lifecycle_jobs.languages.formats import Language, day_text, money_text, number_text
+from lifecycle_jobs.languages.formats import Language, day_text, money_text, month_text, number_text, weekday_name
 
 __all__ = ["LANGUAGES", "Language", "Speech", "spoken"]
 
@@ -58,11 +58,11 @@ class Speech:
 
     def month(self, day: date) -> str:
         """The month of a date: ``March 2027``, ``marzo 2027``."""
-        return format_date(day, "LLLL y", locale=_BABEL[self.language])
+        return month_text(day, self.language)
 
     def weekday(self, day: date) -> str:
         """The weekday of a date: ``Monday``, ``lunedì``."""
-        return format_date(day, "EEEE", locale=_BABEL[self.language])
+        return weekday_name(day, self.language)
 
     def euros(self, cents: int) -> str:
         """An amount from whole cents: ``€12.08``, ``12,08 €``."""

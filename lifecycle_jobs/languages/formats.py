@@ -43,6 +43,20 @@ def day_text(day: date, language: Language, article: str = "") -> str:
     return f"{article} {text}" if article else text
 
 
+def month_text(day: date, language: Language) -> str:
+    """The month of a date: ``marzo 2027``, ``March 2027``."""
+    from babel.dates import format_date
+
+    return format_date(day, "LLLL y", locale=BABEL[language])
+
+
+def weekday_name(day: date, language: Language) -> str:
+    """The weekday of a date: ``lunedì``, ``Monday``."""
+    from babel.dates import format_date
+
+    return format_date(day, "EEEE", locale=BABEL[language])
+
+
 @lru_cache(maxsize=8192)
 def money_text(cents: int, language: Language) -> str:
     """An amount in euro from whole cents: ``12,08 €`` (with a space that does not break), ``€12.08``."""

@@ -45,7 +45,13 @@ class Browser:
         return text_of(answer.text)
 
     def fill_in(
-        self, form: str, fields: Mapping[str, str], *, token: str | None = None, stay: bool = False, **headers: str
+        self,
+        form: str,
+        fields: Mapping[str, str],
+        *,
+        token: str | None = None,
+        stay: bool = False,
+        headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
         """Send a form, with the token that a page of this session carries unless another is given.
 

@@ -46,7 +46,7 @@ def test_the_name_of_the_proxy_is_ours_too() -> None:
     ids=["another origin", "no origin to speak of", "another site"],
 )
 def test_a_form_from_another_site_is_refused(operator: Browser, headers: dict[str, str]) -> None:
-    answer = operator.fill_in("/stop", {"why": "fun"}, **headers)
+    answer = operator.fill_in("/stop", {"why": "fun"}, headers=headers)
 
     assert (answer.status_code, answer.text) == (403, "This form comes from another site.")
     assert "The emergency stop is on" not in operator.read("/")

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 from structlog.testing import capture_logs
 
 from lifecycle_jobs.console import Console, visitors
@@ -126,10 +125,9 @@ def test_an_account_that_is_gone_is_out_at_once(sqlite_store: Store, tmp_path: P
     with served(console_settings(tmp_path, sqlite_store, secret=secret)) as address:
         browser = Browser(address)
         browser.sign_in("vera")
-    cookies = requests.utils.dict_from_cookiejar(browser.session.cookies)
     changed = console_settings(tmp_path, sqlite_store, secret=secret, accounts=accounts(olga="operator"))
     with served(changed) as address:
         again = Browser(address)
-        again.session.cookies.update(cookies)
+        again.session.cookies.update(browser.session.cookies)
 
         assert again.get("/").url.endswith("/sign-in?next=/")
