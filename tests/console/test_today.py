@@ -43,7 +43,7 @@ def test_a_run_that_is_done_stands_there_with_what_it_did(
     page = anew().get("/").text
 
     assert '<span class="badge good">done</span>' in page
-    assert "hx-trigger" not in page
+    assert 'hx-trigger="every 20s"' in page
 
 
 def test_while_a_run_is_going_its_jobs_are_told_live(store: Store, today: date, anew: Callable[[], Browser]) -> None:
@@ -91,7 +91,7 @@ def test_a_run_whose_process_is_gone_is_not_called_going(
     page = anew().get("/").text
 
     assert "not finished" in page
-    assert "hx-trigger" not in page
+    assert 'hx-trigger="every 20s"' in page
 
 
 def test_what_waits_for_a_person_is_counted(

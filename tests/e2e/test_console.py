@@ -154,9 +154,8 @@ def test_a_run_is_watched_live(chromium: Browser, place: Place) -> None:
         [sys.executable, "-m", "tests.e2e.slow_run", place.database, str(place.folder), str(TODAY)]
     )
     try:
-        visit.page.goto(place.url)
         live = visit.page.locator("#run")
-        expect(live).to_contain_text("going on", timeout=20_000)
+        expect(live).to_contain_text("going on", timeout=30_000)  # an idle page looks every 20 seconds
         first = live.inner_text()
         expect(live).not_to_contain_text("going on", timeout=60_000)  # by itself, without a new page
         assert live.inner_text() != first
