@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-import threading
+from queue import SimpleQueue
 from typing import Annotated
 
 import typer
@@ -34,9 +34,9 @@ def serve(
         return
     from lifecycle_jobs.console import Console
 
-    stopping = threading.Event()
+    asked: SimpleQueue[int] = SimpleQueue()  # an Event could be waited for by the very thread that is to set it
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, lambda number, _frame: asked.put(number))
     listen = None if port is None else f"127.0.0.1:{port}"
     with open_office(config) as office:
         served = Console(office.settings, owner=office.operator(None).name, listen=listen)
@@ -44,7 +44,7 @@ def serve(
         say(f"The console is at {served.url}")
         if not office.settings.console.accounts:
             say("Whoever opens this address acts as you. It holds until Ctrl-C.")
-        stopping.wait()
+        asked.get()
     say("The console is closed.")
 
 

@@ -20,6 +20,8 @@ COMMANDS = (
     ("replay",),
     ("plan",),
     ("explain",),
+    ("console",),
+    ("console", "password"),
     ("status",),
     ("reconcile",),
     ("audit",),
