@@ -1,11 +1,16 @@
-"""How long one delivery of the daemon lasts."""
+"""How long one delivery of the daemon lasts, and what the daemon serves."""
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
 import pytest
+import requests
 from freezegun import freeze_time
 
 from lifecycle_jobs import clock
@@ -13,6 +18,7 @@ from lifecycle_jobs.daemon import Daemon
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.mail import delivery
 from lifecycle_jobs.mail.report import DeliveryReport
+from tests.console.browsing import Browser, console_settings
 from tests.daily import settings_for
 
 
@@ -52,3 +58,28 @@ class TestPasses:
         passed[0] = 301.0
 
         assert not goes_on()
+
+
+def test_it_serves_the_console_where_the_settings_say_so(sqlite_store: Store, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    daemon = Daemon(sqlite_store, console_settings(tmp_path, sqlite_store, listen=f"127.0.0.1:{port}"))
+    serving = threading.Thread(target=daemon.serve)
+    serving.start()
+    try:
+        browser = Browser(f"http://127.0.0.1:{port}")
+        _wait_for(browser)
+        browser.sign_in("vera")
+        assert "Signed in as vera (viewer)." in browser.read("/")
+    finally:
+        daemon.stop()
+        serving.join(30)
+
+
+def _wait_for(browser: Browser) -> None:
+    for _ in range(100):
+        with suppress(requests.ConnectionError):
+            browser.get("/sign-in")
+            return
+        time.sleep(0.1)
+    pytest.fail("nobody answers")
