@@ -263,8 +263,8 @@ def _filters(words: Words, locale: Locale) -> dict[str, Callable[..., Any]]:
     return {
         "day": lambda day, article="": day_text(day, locale, article),
         "weekday": partial(weekday_text, locale=locale),
-        "money": partial(money_text, locale=locale),
-        "number": partial(number_text, locale=locale),
+        "money": partial(money_text, language=locale),
+        "number": partial(number_text, language=locale),
         "gigabytes": partial(gigabytes_text, locale=locale),
         "before": _before,
         "having": _having,
