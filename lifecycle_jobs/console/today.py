@@ -135,7 +135,9 @@ def _last_run(connection: Connection) -> RunShown | None:
 
 
 _FAILED_MESSAGES: Final = "/messages?status=failed"
-_FAILED: Final = select(messages.c.id).where(messages.c.status == "failed").order_by(messages.c.id)
+_FAILED: Final = (
+    select(messages.c.id).where(messages.c.status == "failed").order_by(messages.c.created_on, messages.c.id)
+)
 
 
 def _needs(office: Office) -> Iterator[Need]:
