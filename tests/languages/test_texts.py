@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -47,6 +47,26 @@ def test_no_text_is_translated_twice() -> None:
 
 def test_a_translation_fills_in_the_same_values() -> None:
     assert [text for text, italian in translations() if fields(text) != fields(italian)] == []
+
+
+def test_an_article_stands_before_dates_only() -> None:
+    """Before anything else it could not be said; so what has one in one text is a date, and has one in every text."""
+    articles = defaultdict(set)
+    for _, italian in translations():
+        for _, name, article, _ in Formatter().parse(italian):
+            articles[name].add(article)
+
+    with_article = [found for name, found in articles.items() if name is not None and found != {""}]
+    assert set().union(*with_article) <= {"il", "al", "dal", "del", "Il", "Al", "Dal", "Del"}
+
+
+def test_a_date_in_a_text_gets_its_article_where_the_language_has_one() -> None:
+    class Speaking(Speech):
+        def _said(self, _text: str) -> str:
+            return "dura fino {day:al}"
+
+    assert Speaking("it")("lasts until {day}", day=date(2027, 3, 11)) == "dura fino all’11 marzo 2027"
+    assert Speech("en")("lasts until {day}", day=date(2027, 3, 11)) == "lasts until 11 March 2027"
 
 
 def test_dates_amounts_and_numbers_are_said_as_the_language_does() -> None:
