@@ -175,6 +175,7 @@ def _of_addons(speech: Speech, connection: Connection, task: Task, box: Row[Any]
             addons,
             renew_addons.candidates(task).label("due"),
             first_reason(renew_addons.refusals(task)).label("reason"),
+            renew_addons.announced().label("announced"),
         )
         .join(boxes, boxes.c.id == addons.c.box_id)
         .where(addons.c.box_id == box.id, addons.c.status == "active")
@@ -189,9 +190,12 @@ def _of_addons(speech: Speech, connection: Connection, task: Task, box: Row[Any]
             policy = task.catalog.policy_of(box.plan)
             told = left_alone(speech, connection, addon.reason, box, policy, task.on)
             yield Verdict(task.job, False, addon.reason, told, addon.addon_id)
+        elif addon.announced:
+            told = speech("its holder has been told already that the credit does not cover it")
+            yield Verdict(task.job, False, renew_addons.ANNOUNCED, told, addon.addon_id)
         else:
             told = speech("it waits for its box to be renewed; the credit would do")
-            yield Verdict(task.job, False, "waits_for_its_box", told, addon.addon_id)
+            yield Verdict(task.job, False, renew_addons.WAITS, told, addon.addon_id)
 
 
 def _addon_not_due(speech: Speech, addon: Row[Any]) -> str:

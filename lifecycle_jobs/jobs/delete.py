@@ -51,6 +51,8 @@ from lifecycle_jobs.settings import DeletionSettings
 NAME = "delete"
 TOO_MANY = "too_many_at_once"
 """Why boxes stay that are too many to be deleted unasked."""
+NOT_AS_PLANNED = "not_as_planned"
+"""Why they stay if one of them is not in the plan by which the run is made."""
 
 
 def run(task: Task, rules: DeletionSettings, planned: frozenset[int] | None = None) -> JobReport:
@@ -66,7 +68,7 @@ def run(task: Task, rules: DeletionSettings, planned: frozenset[int] | None = No
             f"{unplanned} of {number} boxes that are due for deletion are not in the plan: none was deleted. "
             f"What is due now: lifecycle-jobs plan {task.on}. To do that: lifecycle-jobs replay {task.on} --plan HASH"
         )
-        report.skipped["not_as_planned"] = number
+        report.skipped[NOT_AS_PLANNED] = number
     elif too_many is not None:
         report.refused = too_many
         report.skipped[TOO_MANY] = number

@@ -45,6 +45,8 @@ from lifecycle_jobs.payments.top_up_charges import (
 from lifecycle_jobs.runs import JobReport
 
 NAME = "reconcile_charges"
+LEFT_ALONE = ("not_trusted_yet", "changed_meanwhile", "no_answer")
+"""Why a charge stays unresolved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,7 @@ def run(task: Task, collector: Collector, patience: Patience) -> JobReport:
     report.done = {f"charge.{name}": found[name] for name in ("not_attempted",) if found[name]}
     if found["to_be_refunded"]:
         report.done["payment.to_be_refunded"] = found["to_be_refunded"]
-    report.skipped = {
-        name: found[name] for name in ("not_trusted_yet", "changed_meanwhile", "no_answer") if found[name]
-    }
+    report.skipped = {name: found[name] for name in LEFT_ALONE if found[name]}
     with task.store.read() as connection:
         old = _older_than(connection, task, patience.report_after, charges, unresolved)
         old_top_ups = _older_than(connection, task, patience.report_after, top_up_charges, unresolved_top_up)

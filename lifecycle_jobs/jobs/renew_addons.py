@@ -51,6 +51,9 @@ from lifecycle_jobs.policy import AddonStep, addon_renewed_with_box, addon_step,
 from lifecycle_jobs.runs import JobReport
 
 NAME = "renew_addons"
+WAITS = "waits_for_its_box"
+ANNOUNCED = "already_announced"
+"""Why an add-on stays as it is that nothing speaks against."""
 _AT_A_TIME = 200
 _with_box = addons.join(boxes, boxes.c.id == addons.c.box_id)
 
@@ -64,7 +67,7 @@ def run(task: Task) -> JobReport:
         for row in rows:
             # Most of these wait for their box, day after day: told from what was read, unless it has changed since.
             if row.customer_id not in spent and _nothing_to_do(task, row):
-                reason = "already_announced" if row.announced else "waits_for_its_box"
+                reason = ANNOUNCED if row.announced else WAITS
                 report.skipped[reason] = report.skipped.get(reason, 0) + 1
                 continue
             spent.add(row.customer_id)
@@ -106,6 +109,15 @@ def refusals(task: Task) -> Refusals:
     ]
 
 
+def announced() -> ColumnElement[bool]:
+    """The holder has been told in this term that the credit does not cover the add-on."""
+    return exists().where(
+        events.c.addon_id == addons.c.addon_id,
+        events.c.term_expires_on == addons.c.expires_on,
+        events.c.kind == "addon.credit_short",
+    )
+
+
 def _parked_here(task: Task) -> ColumnElement[bool]:
     """This very add-on made the job fail in this pass: it is not tried twice, the others of its box are."""
     return exists().where(
@@ -118,11 +130,6 @@ def _parked_here(task: Task) -> ColumnElement[bool]:
 
 def _turn(task: Task) -> Select[Any]:
     """Add-ons whose turn is now, each with what its box and its holder's balance decide."""
-    announced = exists().where(
-        events.c.addon_id == addons.c.addon_id,
-        events.c.term_expires_on == addons.c.expires_on,
-        events.c.kind == "addon.credit_short",
-    )
     return (
         select(
             addons,
@@ -131,7 +138,7 @@ def _turn(task: Task) -> Select[Any]:
             boxes.c.renewal_years,
             boxes.c.customer_id,
             customers.c.credit_cents,
-            announced.label("announced"),
+            announced().label("announced"),
         )
         .select_from(_with_box.join(customers, customers.c.customer_id == boxes.c.customer_id))
         .where(candidates(task), none_of(refusals(task)))

@@ -65,6 +65,7 @@ _JOBS: Final = {
 }
 
 _SKIPS: Final = {
+    "already_announced": spoken("announced already"),
     "auto_renew_failed": spoken("its renewal failed"),
     "auto_renew_off": spoken("auto-renew is off"),
     "cancelled": spoken("notice given"),

@@ -48,12 +48,12 @@ def test_a_plan_shows_what_is_done_to_whom_and_how_to_do_just_that(provider: Typ
 
     assert shown.code == 0
     for told in (
-        "Plan of 2027-03-31",
+        "Plan of 31 March 2027",
         "box.renewed",
         "12.08",
         "unpaid@pec.it",
         f"lifecycle-jobs replay {ON} --plan {hash_of(provider)}",
-        "The days before 2027-03-31 are not played",
+        "The days before 31 March 2027 are not played",
     ):
         assert told in shown.out
 
@@ -67,9 +67,9 @@ def test_a_plan_for_a_machine_has_everything(provider: Type) -> None:
         ("send_alerts", "box.expiry_alert", 1, None),
     ]
     assert [(each["address"], each["why"]) for each in plan["actions"]] == [
-        ("renewed@pec.it", "renewed for 1 year, to 2028-03-31: auto-renew is on, and its charge was due"),
-        ("unpaid@pec.it", "not paid: the last paid day was 2027-03-30"),
-        ("warned@pec.it", "30 days before the last paid day, 2027-04-30"),
+        ("renewed@pec.it", "renewed for 1 year, to 31 March 2028: auto-renew is on, and its charge was due"),
+        ("unpaid@pec.it", "not paid: the last paid day was 30 March 2027"),
+        ("warned@pec.it", "30 days before the last paid day, 30 April 2027"),
     ]
     assert (plan["messages"], plan["deletions_only_by_this_plan"]) == (3, None)
 
@@ -86,13 +86,33 @@ def test_a_plan_in_a_file_has_a_row_for_each_action(provider: Type, tmp_path: Pa
     ]
 
 
+def test_a_plan_is_told_in_italian_and_machines_go_on_reading_codes(provider: Type, tmp_path: Path) -> None:
+    shown = provider("plan", ON.isoformat(), "--locale", "it", "--csv", "plan.csv")
+    plan = json.loads(provider("plan", ON.isoformat(), "--locale", "it", "--json").out)
+
+    for told in (
+        "Piano del 31 marzo 2027",
+        "rinnovi automatici",
+        "I giorni prima del 31 marzo 2027 non vengono simulati",
+        "Per fare esattamente questo e nient’altro: lifecycle-jobs replay 2027-03-31 --plan",
+        "Tutte le azioni sono in plan.csv.",
+    ):
+        assert told in shown.out
+    assert (plan["actions"][1]["what"], plan["actions"][1]["why"]) == (
+        "box.suspended",
+        "non pagata: è scaduta il 30 marzo 2027",
+    )
+    with (tmp_path / "plan.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["why"] for row in csv.DictReader(file)] == [each["why"] for each in plan["actions"]]
+
+
 def test_one_box_can_be_asked_for(provider: Type) -> None:
     of_one = provider("plan", ON.isoformat(), "--box", "Unpaid@pec.it")
     of_none = provider("plan", ON.isoformat(), "--box", "nobody@pec.it")
 
     assert "box.suspended" in of_one.out
     assert "renewed@pec.it" not in of_one.out
-    assert f"Nothing would be done to nobody@pec.it on {ON}." in of_none.out
+    assert "Nothing would be done to nobody@pec.it on 31 March 2027." in of_none.out
 
 
 def test_what_a_real_gateway_will_answer_is_not_pretended_to_be_known(
@@ -114,7 +134,7 @@ def test_the_run_by_a_plan_does_the_day(provider: Type) -> None:
     assert done.code == 0
     assert "box.renewed 1" in done.out
     again = provider("plan", ON.isoformat())
-    assert "Nothing would be done on 2027-03-31" in again.out
+    assert "Nothing would be done on 31 March 2027" in again.out
     assert "is completed already" in again.out
 
 

@@ -17,6 +17,7 @@ from lifecycle_jobs.lease import hold
 from lifecycle_jobs.settings import Settings
 from tests import factories
 from tests.daily import run, settings_for
+from tests.languages.exact import ENGLISH, ITALIAN
 
 DAY = timedelta(days=1)
 E = factories.EXPIRES_ON
@@ -43,19 +44,24 @@ def test_the_past_tells_what_was_done_by_whom_and_how_the_mail_fared(store: Stor
     a_box(store, auto_renew=True, payment_method_id="pm1")
     run(store, settings, E - 7 * DAY)
 
-    past = explain(store, settings, ADDRESS.upper(), E).past
+    past = explain(store, settings, ADDRESS.upper(), E, ENGLISH).past
 
     assert [(each.on, each.what, each.told, each.by) for each in past] == [
         (
             E - 7 * DAY,
             "box.renewed",
-            "renewed for 1 year, to 2028-03-31: auto-renew is on, and its charge was due",
+            "renewed for 1 year, to 31 March 2028: auto-renew is on, and its charge was due",
             "auto_renew",
         ),
-        (E - 7 * DAY, "charge", "12.08 by card, 7 days before E: succeeded", "auto_renew"),
-        (E - 7 * DAY, "order", "R-1-20270331, renewal, 12.08: paid on 2027-03-24", ""),
+        (
+            E - 7 * DAY,
+            "charge",
+            "€12.08 by card, attempt of 7 days before the last paid day: gone through",
+            "auto_renew",
+        ),
+        (E - 7 * DAY, "order", "R-1-20270331, renewal, €12.08: paid on 24 March 2027", ""),
     ]
-    assert past[0].message == "accepted on 2027-03-24"
+    assert past[0].message == "accepted on 24 March 2027"
 
 
 def test_what_the_run_of_the_date_has_done_is_told_apart(store: Store, settings: Settings) -> None:
@@ -63,7 +69,7 @@ def test_what_the_run_of_the_date_has_done_is_told_apart(store: Store, settings:
     run(store, settings, E - 30 * DAY)
     run(store, settings, E + DAY)
 
-    found = explain(store, settings, ADDRESS, E + DAY)
+    found = explain(store, settings, ADDRESS, E + DAY, ENGLISH)
 
     assert [each.what for each in found.done] == ["box.suspended"]
     assert [each.what for each in found.past] == ["box.expiry_alert", "box.suspended"]
@@ -72,7 +78,7 @@ def test_what_the_run_of_the_date_has_done_is_told_apart(store: Store, settings:
 def test_the_coming_life_of_the_worked_example_is_that_of_the_spec(store: Store, settings: Settings) -> None:
     a_box(store)
 
-    assert lines(explain(store, settings, ADDRESS, date(2026, 12, 1))) == [
+    assert lines(explain(store, settings, ADDRESS, date(2026, 12, 1), ENGLISH)) == [
         *[(E - days * DAY, "expiry alert") for days in (90, 60, 30, 15, 7, 1)],
         (date(2027, 4, 1), "suspension"),
         *[(day, "deletion warning") for day in (date(2027, 5, 1), date(2027, 5, 31), date(2027, 6, 23))],
@@ -85,11 +91,11 @@ def test_a_box_that_renews_itself_is_charged_and_what_comes_after_is_said_to_be_
 ) -> None:
     a_box(store, auto_renew=True, payment_method_id="pm1", renewal_years=2)
 
-    coming = explain(store, settings, ADDRESS, E - 38 * DAY).coming
+    coming = explain(store, settings, ADDRESS, E - 38 * DAY, ENGLISH).coming
 
     assert [(each.on, each.what, each.told) for each in coming[:3]] == [
-        (E - 37 * DAY, "renewal notice", "37 days before 2027-03-31"),
-        (E - 7 * DAY, "charge", "24.16 to visa ending in 4242: renewed to 2029-03-31"),
+        (E - 37 * DAY, "renewal notice", "37 days before 31 March 2027"),
+        (E - 7 * DAY, "charge", "€24.16 to Visa card ending in 4242: renewed to 31 March 2029"),
         (E + DAY, "suspension", "if the charge does not go through"),
     ]
 
@@ -100,8 +106,10 @@ def test_a_card_that_ends_before_it_is_charged_is_told_of(store: Store, settings
         factories.method(connection, exp_month=2, exp_year=2027)
         factories.box(connection, auto_renew=True, payment_method_id="pm1")
 
-    (charge,) = [each for each in explain(store, settings, ADDRESS, E - 38 * DAY).coming if each.what == "charge"]
-    assert charge.told.endswith("; but it ends on 2027-02-28, before that")
+    (charge,) = [
+        each for each in explain(store, settings, ADDRESS, E - 38 * DAY, ENGLISH).coming if each.what == "charge"
+    ]
+    assert charge.told.endswith("; but it ends on 28 February 2027, before that")
 
 
 def test_a_card_that_was_declined_for_good_is_not_charged_any_more(store: Store, settings: Settings) -> None:
@@ -111,7 +119,7 @@ def test_a_card_that_was_declined_for_good_is_not_charged_any_more(store: Store,
         factories.box(connection, auto_renew=True, payment_method_id="pm1")
     run(store, settings, E - 7 * DAY)
 
-    assert lines(explain(store, settings, ADDRESS, E - 6 * DAY))[:2] == [
+    assert lines(explain(store, settings, ADDRESS, E - 6 * DAY, ENGLISH))[:2] == [
         (E - DAY, "expiry alert"),
         (E + DAY, "suspension"),
     ]
@@ -120,7 +128,7 @@ def test_a_card_that_was_declined_for_good_is_not_charged_any_more(store: Store,
 def test_a_hold_puts_suspension_and_deletion_off(store: Store, settings: Settings) -> None:
     a_box(store, hold_until=E + 9 * DAY, hold_reason="dispute", cancelled_on=E - 99 * DAY)
 
-    assert lines(explain(store, settings, ADDRESS, E)) == [
+    assert lines(explain(store, settings, ADDRESS, E, ENGLISH)) == [
         (E + 10 * DAY, "suspension"),
         *[(E + days * DAY, "deletion warning") for days in (31, 61, 84)],
         (E + 91 * DAY, "deletion"),
@@ -130,18 +138,18 @@ def test_a_hold_puts_suspension_and_deletion_off(store: Store, settings: Setting
 def test_a_hold_without_an_end_leaves_nothing_to_come(store: Store, settings: Settings) -> None:
     a_box(store, status="suspended", hold_reason="court")
 
-    assert explain(store, settings, ADDRESS, E + 99 * DAY).coming == []
+    assert explain(store, settings, ADDRESS, E + 99 * DAY, ENGLISH).coming == []
 
 
 def test_a_deleted_box_has_a_past_and_nothing_else(store: Store, settings: Settings) -> None:
     a_box(store, status="suspended")
     run(store, settings, E + 91 * DAY)
 
-    found = explain(store, settings, ADDRESS, E + 99 * DAY)
+    found = explain(store, settings, ADDRESS, E + 99 * DAY, ENGLISH)
 
     assert (found.box["status"], [each.what for each in found.past]) == ("deleted", ["box.deleted"])
     assert (found.verdicts, found.coming) == ([], [])
-    assert found.untold == "It was deleted on 2027-06-30: no job has anything to do with it."
+    assert found.untold == "It was deleted on 30 June 2027: no job has anything to do with it."
 
 
 def test_of_an_address_that_was_sold_again_the_living_box_is_told_of(store: Store, settings: Settings) -> None:
@@ -150,14 +158,14 @@ def test_of_an_address_that_was_sold_again_the_living_box_is_told_of(store: Stor
         factories.box(connection, status="deleted", deleted_on=date(2025, 5, 1), expires_on=date(2025, 1, 1))
         factories.box(connection)
 
-    found = explain(store, settings, ADDRESS, E)
+    found = explain(store, settings, ADDRESS, E, ENGLISH)
 
     assert (found.box["status"], found.others) == ("active", [date(2025, 5, 1)])
 
 
 def test_an_address_that_never_was_is_refused(store: Store, settings: Settings) -> None:
     with pytest.raises(Refused, match=r"There is no box nobody@pec\.it, and there never was one"):
-        explain(store, settings, "nobody@pec.it", E)
+        explain(store, settings, "nobody@pec.it", E, ENGLISH)
 
 
 def test_while_a_run_is_under_way_the_past_is_told_all_the_same(store: Store, settings: Settings) -> None:
@@ -165,10 +173,42 @@ def test_while_a_run_is_under_way_the_past_is_told_all_the_same(store: Store, se
     run(store, settings, E - 30 * DAY)
 
     with hold(store, "run", 60):
-        found = explain(store, settings, ADDRESS, E)
+        found = explain(store, settings, ADDRESS, E, ENGLISH)
 
     assert found.untold is not None
     assert (len(found.past), found.verdicts, len(found.coming)) == (1, [], 5)
+
+
+def test_a_box_is_explained_in_italian(store: Store, settings: Settings) -> None:
+    a_box(store, auto_renew=True, payment_method_id="pm1")
+    run(store, settings, E - 7 * DAY)
+
+    found = explain(store, settings, ADDRESS, E, ITALIAN)
+
+    renewed = (
+        "rinnovata per 1 anno, fino al 31 marzo 2028: il rinnovo automatico è attivo ed era il momento dell’addebito"
+    )
+    assert [(each.what, each.told, each.message) for each in found.past] == [
+        ("box.renewed", renewed, "accettato il 24 marzo 2027"),
+        ("charge", "12,08\xa0€ con carta, tentativo di 7 giorni prima della scadenza: riuscito", ""),
+        ("order", "R-1-20270331, rinnovo, 12,08\xa0€: pagato il 24 marzo 2027", ""),
+    ]
+    assert [(each.job, each.told) for each in found.verdicts] == [
+        ("reconcile_charges", "nessun suo addebito è di esito ignoto"),
+        ("auto_renew", "pagata fino al 31 marzo 2028: il primo addebito sarebbe il 24 marzo 2028"),
+        ("renew_addons", "non ha servizi aggiuntivi"),
+        ("suspend", "è pagata fino al 31 marzo 2028"),
+        ("delete", "non è sospesa; se non viene pagata, potrebbe esserlo non prima del 1º aprile 2028"),
+        ("send_alerts", "in questo giorno non è previsto alcun avviso; il prossimo può esserlo il 1º gennaio 2028"),
+    ]
+    assert [(each.what, each.told) for each in found.coming][-6:] == [
+        ("charge", "12,08\xa0€ (carta Visa che termina con 4242): rinnovata fino al 31 marzo 2029"),
+        ("suspension", "se l’addebito non riesce"),
+        ("deletion warning", "60 giorni prima della cancellazione, il 30 giugno 2028, se l’addebito non riesce"),
+        ("deletion warning", "30 giorni prima della cancellazione, il 30 giugno 2028, se l’addebito non riesce"),
+        ("deletion warning", "7 giorni prima della cancellazione, il 30 giugno 2028, se l’addebito non riesce"),
+        ("deletion", "definitiva, se l’addebito non riesce"),
+    ]
 
 
 def test_what_is_said_to_come_comes(store: Store, settings: Settings) -> None:
@@ -190,7 +230,7 @@ def test_what_is_said_to_come_comes(store: Store, settings: Settings) -> None:
     foretold = {
         (f"{number}@pec.it", each.on, _KINDS[each.what])
         for number in range(6)
-        for each in explain(store, settings, f"{number}@pec.it", start).coming
+        for each in explain(store, settings, f"{number}@pec.it", start, ENGLISH).coming
     }
 
     # On the days before too: what came unforetold would be caught up with there, and so stand on a wrong date.

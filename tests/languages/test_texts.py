@@ -49,6 +49,21 @@ def test_a_translation_fills_in_the_same_values() -> None:
     assert [text for text, italian in translations() if fields(text) != fields(italian)] == []
 
 
+def test_only_articles_stand_behind_a_colon() -> None:
+    asked = {article for _, italian in translations() for _, _, article, _ in Formatter().parse(italian) if article}
+
+    assert asked <= {"il", "al", "dal", "del", "Il", "Al", "Dal", "Del"}
+
+
+def test_a_date_in_a_text_gets_its_article_where_the_language_has_one() -> None:
+    class Speaking(Speech):
+        def _said(self, _text: str) -> str:
+            return "dura fino {day:al}"
+
+    assert Speaking("it")("lasts until {day}", day=date(2027, 3, 11)) == "dura fino all’11 marzo 2027"
+    assert Speech("en")("lasts until {day}", day=date(2027, 3, 11)) == "lasts until 11 March 2027"
+
+
 def test_dates_amounts_and_numbers_are_said_as_the_language_does() -> None:
     english, italian = Speech("en"), Speech("it")
 
