@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from lifecycle_jobs.console.office import Office
-from lifecycle_jobs.console.pages import language_of, parse_day
+from lifecycle_jobs.console.pages import parse_day
 from lifecycle_jobs.console.routes import Asked, page
 from lifecycle_jobs.console.today import show_run
 from lifecycle_jobs.db.tables import boxes, events, message_events, messages, run_jobs
@@ -36,7 +36,6 @@ def _day(asked: Asked) -> Response:
         kinds = _kinds(connection, on)
         kind = asked.parameter("kind") or next(iter(kinds), "")
         found, more = _actions(connection, on, kind, asked.parameter("after")) if kind else ([], None)
-    speech = Speech(language_of(asked.request))
     return asked.show(
         "day.html",
         on=on,
@@ -46,7 +45,7 @@ def _day(asked: Asked) -> Response:
         run=shown,
         kinds=kinds,
         kind=kind,
-        actions=[_shown(speech, row) for row in found],
+        actions=[_shown(asked.speech, row) for row in found],
         more=more,
     )
 

@@ -18,9 +18,10 @@ from starlette.routing import Route
 
 from lifecycle_jobs.console.forms import read_form, token_fits
 from lifecycle_jobs.console.office import Office
+from lifecycle_jobs.console.pages import language_of
 from lifecycle_jobs.console.visitors import Visitor
 from lifecycle_jobs.errors import LifecycleError
-from lifecycle_jobs.languages import spoken
+from lifecycle_jobs.languages import Speech, spoken
 
 log = structlog.get_logger()
 
@@ -33,6 +34,11 @@ class Asked:
     request: Request
     visitor: Visitor
     form: Mapping[str, str]
+
+    @property
+    def speech(self) -> Speech:
+        """The visitor's language."""
+        return Speech(language_of(self.request))
 
     def parameter(self, name: str) -> str:
         """A part of the path or of the query, stripped; empty if it is not there."""

@@ -20,8 +20,8 @@ from lifecycle_jobs.reasons import because
 class Happening:
     """One line of a box's past. `what` is the kind of an event, `charge` or `order`.
 
-    `by` is a job or a person; `message` how the e-mail about it fared. `run_on` is the business date of the run that
-    did it, none if it was done outside of one.
+    `by` is a job or a person; `message` how the e-mail about it fared, `message_id` which that is. `run_on` is the
+    business date of the run that did it, none if it was done outside of one.
     """
 
     on: date
@@ -30,6 +30,7 @@ class Happening:
     by: str
     message: str = ""
     run_on: date | None = None
+    message_id: int | None = None
 
 
 def past_of(speech: Speech, connection: Connection, box_id: int) -> list[Happening]:
@@ -50,6 +51,7 @@ def _events(speech: Speech, connection: Connection, box_id: int) -> Iterator[Hap
             messages.c.accepted_on,
             messages.c.reply_code,
             messages.c.queue_id,
+            message_events.c.message_id,
             message_events.c.moot.label("line_moot"),
         )
         .outerjoin(message_events, message_events.c.event_id == events.c.id)
@@ -62,7 +64,7 @@ def _events(speech: Speech, connection: Connection, box_id: int) -> Iterator[Hap
             told = details_told(speech, row.detail)
         else:
             told = because(speech, row.kind, row.term_expires_on, row.detail)
-        yield Happening(row.occurred_on, row.kind, told, _by(row), _delivery(speech, row), row.run_on)
+        yield Happening(row.occurred_on, row.kind, told, _by(row), _delivery(speech, row), row.run_on, row.message_id)
 
 
 def _by(row: Row[Any]) -> str:

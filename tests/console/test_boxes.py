@@ -1,0 +1,117 @@
+"""A box is found by its address, and its page tells its life and why each job would or would not touch it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from lifecycle_jobs import clock, lease
+from lifecycle_jobs.console import boxes
+from lifecycle_jobs.db.session import Store
+from tests import factories
+from tests.console.browsing import Browser, console_settings, text_of
+from tests.daily import run
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def today(store: Store, tmp_path: Path) -> date:
+    return clock.business_date(console_settings(tmp_path, store).zone)
+
+
+def test_it_is_found_by_the_beginning_of_its_address_whatever_the_case(
+    store: Store, anew: Callable[[], Browser]
+) -> None:
+    with store.write() as connection:
+        factories.customer(connection)
+        for address in ("Anna.Bianchi@pec.example.it", "anna.rossi@pec.example.it", "bruno@pec.example.it"):
+            factories.box(connection, address)
+    browser = anew()
+
+    assert "2 boxes found Anna.Bianchi@pec.example.it" in _found(browser, "ANNA.")
+    assert browser.get("/boxes?q=bruno").url.endswith("/boxes/bruno%40pec.example.it")
+    assert "No address begins with “carla”" in _found(browser, "carla")
+
+
+def _found(browser: Browser, sought: str) -> str:
+    said = browser.read(f"/boxes?q={sought}")
+    for heading in ("box state paid until plan holder ", "state paid until"):
+        said = said.replace(heading, "")
+    return said
+
+
+def test_a_customers_id_leads_to_all_his_boxes(store: Store, anew: Callable[[], Browser]) -> None:
+    with store.write() as connection:
+        factories.customer(connection, "c77")
+        for number in range(boxes.SHOWN + 5):
+            factories.box(connection, f"b{number:03}@pec.example.it", customer_id="c77")
+
+    page = anew().read("/boxes?q=c77")
+
+    assert "b000@pec.example.it" in page
+    assert "There are more: type more of the address." in page
+
+
+def test_the_page_of_a_box_tells_its_past_its_future_and_why(
+    store: Store, tmp_path: Path, today: date, anew: Callable[[], Browser]
+) -> None:
+    with store.write() as connection:
+        factories.customer(connection, name="Anna Bianchi")
+        factories.box(connection, "anna@pec.example.it", expires_on=today + 30 * DAY)
+    run(store, console_settings(tmp_path, store), today)
+
+    page = anew().get("/boxes/anna@pec.example.it").text
+    said = text_of(page)
+
+    assert "Anna Bianchi" in said
+    assert "paid until" in said
+    assert "the first charge would be made on" in said
+    assert "e-mail : accepted on" in said
+    assert 'href="/messages/1"' in page
+    assert said.index("deletion for good, if it is not paid") < said.index("suspension if it is not paid")
+    assert said.index("suspension if it is not paid") < said.index("expiry alert 30 days before")
+
+
+def test_of_a_deleted_box_the_past_is_told(store: Store, anew: Callable[[], Browser]) -> None:
+    with store.write() as connection:
+        factories.customer(connection)
+        factories.box(connection, "gone@pec.example.it", status="deleted", deleted_on=date(2026, 3, 1))
+
+    page = anew().read("/boxes/gone@pec.example.it")
+
+    assert "It was deleted on 1 March 2026" in page
+
+
+def test_while_a_run_is_under_way_it_is_said_that_nothing_can_be_told(sqlite_store: Store, operator: Browser) -> None:
+    with sqlite_store.write() as connection:
+        factories.customer(connection)
+        factories.box(connection, "anna@pec.example.it")
+
+    with lease.hold(sqlite_store, "run", 60):
+        page = operator.read("/boxes/anna@pec.example.it")
+
+    assert "A run is under way" in page
+
+
+def test_an_address_that_never_was_is_said_so(operator: Browser) -> None:
+    answer = operator.get("/boxes/nobody@pec.example.it")
+
+    assert answer.status_code == 409
+    assert "There is no box nobody@pec.example.it" in text_of(answer.text)
+
+
+def test_script_in_a_holders_name_or_a_reason_is_text(sqlite_store: Store, operator: Browser) -> None:
+    script = "<script>alert(1)</script>"
+    with sqlite_store.write() as connection:
+        factories.customer(connection, name=script)
+        factories.box(connection, "anna@pec.example.it", hold_reason=script)
+        factories.box(connection, "anna2@pec.example.it")
+
+    for path in ("/boxes/anna@pec.example.it", "/boxes?q=anna", f"/boxes?q={script}"):
+        page = operator.get(path).text
+        assert script not in page, path
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page, path
