@@ -70,7 +70,7 @@ def test_the_page_of_a_box_tells_its_past_its_future_and_why(
     assert "Anna Bianchi" in said
     assert "paid until" in said
     assert "the first charge would be made on" in said
-    assert "e-mail : accepted on" in said
+    assert "e-mail: accepted on" in said
     assert 'href="/messages/1"' in page
     assert said.index("deletion for good, if it is not paid") < said.index("suspension if it is not paid")
     assert said.index("suspension if it is not paid") < said.index("expiry alert 30 days before")
