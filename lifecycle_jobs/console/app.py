@@ -16,14 +16,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from lifecycle_jobs.console import approving, calendar, days, plan, settling, signing_in, stopping, today
+from lifecycle_jobs.console import approving, calendar, days, forecast, plan, settling, signing_in, stopping, today
 from lifecycle_jobs.console.guard import Guard
 from lifecycle_jobs.console.office import Office
 from lifecycle_jobs.languages import spoken
 
 log = structlog.get_logger()
 
-_PAGES = (today, calendar, days, plan, approving, settling, stopping)
+_PAGES = (today, calendar, days, plan, approving, forecast, settling, stopping)
 
 _KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
