@@ -82,8 +82,8 @@ def over_the_cap(forecast: Forecast) -> Sentence | None:
     if len(over) == 1:
         return Sentence(
             spoken(
-                "On {day} {most} boxes are due to be deleted, more than a run deletes unasked, so it would delete none; "
-                "the cap is {cap}. On that day: lifecycle-jobs run --approve-deletions N"
+                "On {day} {most} boxes are due to be deleted, more than a run deletes unasked, so it would delete "
+                "none; the cap is {cap}. On that day: lifecycle-jobs run --approve-deletions N"
             ),
             told,
         )
