@@ -31,7 +31,7 @@ from lifecycle_jobs.jobs.task import Progress, Task
 from lifecycle_jobs.mail import records
 from lifecycle_jobs.mail.compose import compose, compose_within, of_run, unfinished_operations
 from lifecycle_jobs.mail.report import DeliveryReport
-from lifecycle_jobs.operators import Operator, approve_number
+from lifecycle_jobs.operators import Operator, approve_number, note_retry
 from lifecycle_jobs.payments import refunds
 from lifecycle_jobs.payments.gateway import Gateway
 from lifecycle_jobs.payments.gateways import open_gateway
@@ -126,6 +126,22 @@ def run_day(
             raise RunStopped(message) from error
     report.seconds = time.perf_counter() - started
     return report
+
+
+def take_up_parked(
+    store: Store, settings: Settings, operator: Operator, progress: Progress, *, deliver: bool = True
+) -> DayReport | None:
+    """Take up everything that is parked, on the date of the latest completed run; none if nothing is.
+
+    Raises what `run_day` raises.
+    """
+    with store.read() as connection:
+        on = runs.latest_completed(connection)
+        number = len(runs.open_parked(connection))
+    if on is None or not number:
+        return None
+    note_retry(store, operator, number)
+    return run_day(store, settings, on, operator, Wish(take_up=True, deliver=deliver), progress)
 
 
 def reconcile(store: Store, settings: Settings, operator: Operator, progress: Progress) -> JobReport:

@@ -40,6 +40,7 @@ from lifecycle_jobs.history import Origin, euros, record
 from lifecycle_jobs.jobs import reconcile_charges
 from lifecycle_jobs.jobs.collecting import collector_for, patience_of
 from lifecycle_jobs.jobs.task import Progress, Task
+from lifecycle_jobs.languages import spoken
 from lifecycle_jobs.mail.compose import compose_within
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.payments.gateway import Declined, LookUpOutcome, Succeeded
@@ -60,13 +61,17 @@ _PAID = "payment_intent.succeeded"
 _Verdict = Literal["nothing_new", "ask", "wait", "gateway.contradiction", "gateway.dispute", "gateway.refund"]
 
 _ADVICE: Final = {
-    "charge.dispute.closed": "see there how it ended, then decide about the box and its hold",
-    "charge.dispute": "answer it on the gateway's pages; hold the box meanwhile (lifecycle-jobs box hold ADDRESS)",
-    "refund.failed": "the money did not reach the holder: give it back by another way",
-    "refund": "decide about the box; if it stands in `refunds list`, note it: lifecycle-jobs refunds done",
-    "charge.refunded": "decide about the box; if it stands in `refunds list`, note it: lifecycle-jobs refunds done",
-    _PAID: "paid at the gateway, and not recorded so here: give it back, or lifecycle-jobs order pay",
-    "payment_intent": "recorded here as paid, and the gateway says that it is not: look at its pages",
+    "charge.dispute.closed": spoken("see there how it ended, then decide about the box and its hold"),
+    "charge.dispute": spoken(
+        "answer it on the gateway's pages; hold the box meanwhile (lifecycle-jobs box hold ADDRESS)"
+    ),
+    "refund.failed": spoken("the money did not reach the holder: give it back by another way"),
+    "refund": spoken("decide about the box; if it stands in `refunds list`, note it: lifecycle-jobs refunds done"),
+    "charge.refunded": spoken(
+        "decide about the box; if it stands in `refunds list`, note it: lifecycle-jobs refunds done"
+    ),
+    _PAID: spoken("paid at the gateway, and not recorded so here: give it back, or lifecycle-jobs order pay"),
+    "payment_intent": spoken("recorded here as paid, and the gateway says that it is not: look at its pages"),
 }
 """What a person is to do, by the longest beginning of the kind that matches."""
 

@@ -153,6 +153,13 @@ def list_unresolved(connection: Connection, on: date) -> Listing:
     return listing(connection, _unresolved(), on=on)
 
 
+def find_unresolved(connection: Connection, key: str, on: date) -> dict[str, Any] | None:
+    """One of these charges; none if it is settled, or there is none of this key."""
+    either = _unresolved()
+    found = listing(connection, either.where(either.selected_columns.idempotency_key == key), on=on)
+    return found.rows[0] if found.rows else None
+
+
 def list_not_attempted(connection: Connection, on: date) -> Listing:
     """The renewals that could not be tried when they were last due."""
     return listing(connection, _not_attempted(on), on=on)

@@ -37,13 +37,14 @@ from lifecycle_jobs.accounts.methods import (
 from lifecycle_jobs.accounts.pay import Paid, PaidBy, Payment, apply_payment, pay_order
 from lifecycle_jobs.accounts.plan_change import WantedSpace
 from lifecycle_jobs.accounts.renew import Expiring, PayBy, Placed, PlacedOrder, Wanted, place_renewals
-from lifecycle_jobs.accounts.resolve import resolve_charge
+from lifecycle_jobs.accounts.resolve import RESOLVED, not_made, resolve_charge
 from lifecycle_jobs.accounts.revive_box import RevivedBox, revive_box
 from lifecycle_jobs.accounts.suspend_box import LiftedBox, SuspendedBox, lift_suspension, suspend_box
 from lifecycle_jobs.accounts.top_up import Entry, Statement, ToppedUp, register_top_up, state_credit
 from lifecycle_jobs.accounts.undo_renewal import UndoneRenewal, undo_renewal
 
 __all__ = [
+    "RESOLVED",
     "AddonQuote",
     "AutoRenewal",
     "BoughtAddon",
@@ -92,6 +93,7 @@ __all__ = [
     "find_customer",
     "hold_box",
     "lift_suspension",
+    "not_made",
     "order_addon",
     "pay_from_credit",
     "pay_order",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 
 from sqlalchemy import Connection, select
 
@@ -11,6 +12,7 @@ from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes, charges, orders, top_up_charges
 from lifecycle_jobs.errors import Refused
 from lifecycle_jobs.history import Origin, euros, record
+from lifecycle_jobs.languages import spoken
 from lifecycle_jobs.mail.compose import compose_within
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.payments.gateway import NotAttempted, Succeeded
@@ -21,6 +23,19 @@ from lifecycle_jobs.settings import Settings
 
 Resolved = Result | Literal["topped_up"]
 """What came of it; `topped_up`: it was a charge for credit, and is credit now."""
+
+RESOLVED: Final[Mapping[str, str]] = {
+    "renewed": spoken("Recorded as paid: the box is renewed."),
+    "to_be_refunded": spoken("Recorded as paid, but its box cannot take it: refund it (lifecycle-jobs refunds list)."),
+    "topped_up": spoken("Recorded as paid: it is credit now."),
+    "not_attempted": spoken("Recorded as not made: the next run may charge the box again."),
+}
+"""What the person is told who resolved it."""
+
+
+def not_made(why: str) -> NotAttempted:
+    """A person's word that the gateway has not made a charge and never will, and how the person knows."""
+    return NotAttempted(f"a person says so: {why}")
 
 
 def resolve_charge(

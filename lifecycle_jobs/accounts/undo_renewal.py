@@ -35,6 +35,7 @@ from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import addons, charges, credit_entries, events, manual_orders, orders, registered_payments
 from lifecycle_jobs.errors import LifecycleError, Refused
 from lifecycle_jobs.history import Origin, euros, record, record_of_box
+from lifecycle_jobs.languages import spoken
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.payments.credit import give_back
 from lifecycle_jobs.policy import Catalog
@@ -278,7 +279,7 @@ def _take_back(connection: Connection, origin: Origin, order: Row[Any]) -> tuple
     reference = connection.scalar(
         update(registered_payments)
         .where(registered_payments.c.order_id == order.id, registered_payments.c.effective)
-        .values(effective=False, unapplied_because="its renewal was undone")
+        .values(effective=False, unapplied_because=spoken("its renewal was undone"))
         .returning(registered_payments.c.reference)
     )
     if reference is not None:

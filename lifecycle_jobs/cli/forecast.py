@@ -126,14 +126,8 @@ def _show(found: Forecast, *, by_day: bool) -> None:
     say("Assumed:", style="bold")
     for sentence in found.assumptions:
         say(f"  {sentence}")
-    if found.set_aside:
-        say(f"  {found.set_aside:,} boxes wait for a person (suspended for another reason, a payment to be applied, a")
-        say("  price above gateway.max_amount) and are left out.")
-    over = [day for day in found.days if day.over_cap]
-    if over:
-        worst = max(over, key=lambda day: day.figures.deleted)
-        complain(
-            f"! On {len(over)} of these days more boxes are due to be deleted than a run deletes unasked, so it would "
-            f"delete none. Most on {worst.on}: {worst.figures.deleted:,.0f}, where the cap is {worst.cap:,}. "
-            "On such a day: lifecycle-jobs run --approve-deletions N"
-        )
+    left_out, over_the_cap = showing.left_out(found), showing.over_the_cap(found)
+    if left_out is not None:
+        say(f"  {left_out}")
+    if over_the_cap is not None:
+        complain(f"! {over_the_cap}")

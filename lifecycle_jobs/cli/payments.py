@@ -54,8 +54,9 @@ def resolve(
     why: Why = None,
 ) -> None:
     """Say what became of a charge that the gateway does not tell us about. Look at the gateway's own pages first."""
-    from lifecycle_jobs.accounts import resolve_charge
-    from lifecycle_jobs.payments.gateway import NotAttempted, Succeeded
+    from lifecycle_jobs.accounts import RESOLVED, resolve_charge
+    from lifecycle_jobs.accounts import not_made as said_not_made
+    from lifecycle_jobs.payments.gateway import Succeeded
 
     if (paid is None) is not not_made:
         message = "Say either --paid REFERENCE or --not-made."
@@ -63,20 +64,13 @@ def resolve(
     if not_made and not why:
         message = "--not-made needs --why TEXT: how do you know? If it was made after all, the holder is charged twice."
         raise Refused(message)
-    said = NotAttempted(f"a person says so: {why}") if paid is None else Succeeded(reference_of(paid, "--paid"))
+    said = said_not_made(str(why)) if paid is None else Succeeded(reference_of(paid, "--paid"))
     with open_office(config) as office:
         result = resolve_charge(office.store, office.settings, office.operator(by, why), key, said)
     if result == "to_be_refunded":
-        complain("Recorded as paid, but its box cannot take it: refund it (lifecycle-jobs refunds list).")
+        complain(RESOLVED[result])
         raise typer.Exit(1)
-    if result == "topped_up":
-        say("Recorded as paid: it is credit now.")
-        return
-    say(
-        "Recorded as paid: the box is renewed."
-        if result == "renewed"
-        else "Recorded as not made: the next run may charge the box again."
-    )
+    say(RESOLVED[result])
 
 
 @refunds.command("list")

@@ -122,7 +122,7 @@ def _as_dict(words: Wording, office: Office, found: DayPlan, box: str | None) ->
         "messages": found.report.queued,
         "deletions_only_by_this_plan": found.approve_deletions,
         "notes": list(_notes(words, office, found)),
-        "actions": [action_as_dict(action, words.speech) for action in _of_box(found.actions(), box)],
+        "actions": [action_as_dict(action, words.speech) for action in _actions(found, box)],
     }
 
 
@@ -130,8 +130,8 @@ def _show(words: Wording, office: Office, found: DayPlan, box: str | None) -> No
     speech = words.speech
     if box is None:
         _show_totals(words, found)
-    actions = list(islice(_of_box(found.actions(), box), _SHOWN))
-    number = sum(1 for _ in _of_box(found.actions(), box))
+    actions = list(islice(_actions(found, box), _SHOWN))
+    number = sum(1 for _ in _actions(found, box))
     if number:
         whose = speech("Box by box") if box is None else box
         _show_actions(words, f"{whose}: {speech.number(number)}", actions, number)
@@ -191,12 +191,8 @@ def _notes(words: Wording, office: Office, found: DayPlan) -> Iterator[str]:
     return notes_of(words.speech, found, office.settings, office.today, Switch(office.store).stopped())
 
 
-def _of_box(actions: Iterable[Action], box: str | None) -> Iterator[Action]:
-    return (
-        action
-        for action in actions
-        if box is None or (action.address is not None and action.address.lower() == box.lower())
-    )
+def _actions(found: DayPlan, box: str | None) -> Iterator[Action]:
+    return found.actions() if box is None else found.of_box(box)
 
 
 def _write_csv(path: Path, actions: Iterable[Action], speech: Speech) -> None:

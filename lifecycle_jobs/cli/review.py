@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -86,21 +85,14 @@ def list_parked(config: Config = None, json: Json = False) -> None:
 @parked.command("retry")
 def retry_parked(config: Config = None, json: Json = False, by: By = None, why: Why = None) -> None:
     """Take up everything that is parked, on the date of the latest completed run."""
-    from lifecycle_jobs import runs
-    from lifecycle_jobs.day import Wish, run_day
-    from lifecycle_jobs.operators import note_retry
+    from lifecycle_jobs.day import take_up_parked
 
     with open_office(config) as office:
-        with office.store.read() as connection:
-            on: date | None = runs.latest_completed(connection)
-            number = len(runs.open_parked(connection))
-        if on is None or not number:
+        with progress_bar() as shown, stoppable(shown) as progress:
+            report = take_up_parked(office.store, office.settings, office.operator(by, why), progress)
+        if report is None:
             say("Nothing is parked.")
             return
-        operator = office.operator(by, why)
-        note_retry(office.store, operator, number)
-        with progress_bar() as shown, stoppable(shown) as progress:
-            report = run_day(office.store, office.settings, on, operator, Wish(take_up=True), progress)
         if json:
             print_json(as_dict(report))
         else:

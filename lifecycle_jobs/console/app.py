@@ -16,14 +16,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from lifecycle_jobs.console import boxes, calendar, days, gallery, messages, signing_in, stopping, today
+from lifecycle_jobs.console import (
+    approving,
+    boxes,
+    calendar,
+    days,
+    forecast,
+    gallery,
+    messages,
+    plan,
+    settling,
+    signing_in,
+    stopping,
+    today,
+)
 from lifecycle_jobs.console.guard import Guard
 from lifecycle_jobs.console.office import Office
 from lifecycle_jobs.languages import spoken
 
 log = structlog.get_logger()
 
-_PAGES = (today, calendar, days, boxes, messages, gallery, stopping)
+_PAGES = (today, calendar, days, boxes, messages, plan, approving, forecast, settling, gallery, stopping)
 
 _KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 

@@ -37,12 +37,13 @@ class Console:
         self._listen = listen or chosen.listen or LISTEN
         self._key = None if chosen.accounts else secrets.token_urlsafe(24)
         self._store = open_store(settings.database.url, name="lifecycle-jobs console")
+        self._work = Work()
         office = Office(
             self._store,
             settings,
             Visitors(chosen, key=self._key, owner=owner),
             Pages(settings.provider.name, settings.zone),
-            Work(),
+            self._work,
         )
         app = make_app(office, hosts_of(self._listen, chosen.public_url))
         self._server = WebServer(app, self._listen, setting="console.listen")
@@ -63,6 +64,7 @@ class Console:
     def stop(self) -> None:
         """Answer what is being answered, for a second at most, and be gone."""
         self._server.stop()
+        self._work.close()
         self._store.engine.dispose()
 
     def __enter__(self) -> Self:

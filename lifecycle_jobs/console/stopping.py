@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from lifecycle_jobs import operators, stops
 from lifecycle_jobs.console.office import Office
+from lifecycle_jobs.console.plan import PLANS
 from lifecycle_jobs.console.routes import Asked, action, page
+
+_PATIENCE: Final = 5.0
+"""Seconds for a plan to give way: it can do so between any two chunks of its work."""
 
 
 def routes(office: Office) -> list[Route]:
@@ -28,6 +34,7 @@ def _stop(asked: Asked) -> Response:
     why = asked.form.get("why", "").strip()
     if not why:
         return asked.show("stop.html", status=422, stop=None, missing=True)
+    asked.office.work.break_off(PLANS, _PATIENCE)
     operators.stop_everything(asked.office.store, asked.office.operator(asked.visitor, why), why)
     return RedirectResponse("/", status_code=303)
 

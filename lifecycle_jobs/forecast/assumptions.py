@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
+
+from lifecycle_jobs.languages import Speech
 
 PAID_BY_HAND_BEFORE: Final = {30: 0.25, 15: 0.25, 7: 0.25, 1: 0.25}
 """Days before E on which payers by hand pay, where the last year does not tell: when the last alerts reach them."""
@@ -53,12 +55,38 @@ class ByHand:
 
 
 @dataclass(frozen=True, slots=True)
+class Sentence:
+    """Something about a forecast, to be said in any language.
+
+    Of its values floats are shares from 0 to 1, whole numbers are numbers, and what is itself a sentence is said first.
+    """
+
+    text: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def said(self, speech: Speech) -> str:
+        """The sentence in a language."""
+        return speech(self.text, **{name: _value(speech, value) for name, value in self.values.items()})
+
+    def __str__(self) -> str:
+        return self.said(Speech("en"))
+
+
+def _value(speech: Speech, value: Any) -> Any:
+    if isinstance(value, Sentence):
+        return value.said(speech)
+    if isinstance(value, float):
+        return speech.share(value)
+    return speech.number(value) if isinstance(value, int) else value
+
+
+@dataclass(frozen=True, slots=True)
 class Assumptions:
     """Rates by kind of payment method, those of payers by hand, and sentences that say where they come from."""
 
     declines: Mapping[str, Declines]
     by_hand: ByHand
-    told: Sequence[str] = ()
+    told: Sequence[Sentence] = ()
 
     def of(self, kind: str) -> Declines:
         """How charges to such a method are declined."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
+from lifecycle_jobs.forecast.assumptions import Sentence
+
 MESSAGES: Final = (
     "box.expiry_alert",
     "box.renewal_notice",
@@ -124,7 +126,7 @@ class Forecast:
     """The days in order, what they were reckoned with, and how many boxes wait for a person and are left out."""
 
     days: Sequence[ForecastDay]
-    assumptions: Sequence[str]
+    assumptions: Sequence[Sentence]
     set_aside: int
 
     def months(self) -> Iterator[ForecastMonth]:
@@ -154,7 +156,7 @@ class Forecast:
         return {
             "first": self.days[0].on,
             "last": self.days[-1].on,
-            "assumptions": list(self.assumptions),
+            "assumptions": [str(sentence) for sentence in self.assumptions],
             "set_aside": self.set_aside,
             "total": self.total().as_dict(),
             "months": [

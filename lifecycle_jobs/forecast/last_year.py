@@ -12,9 +12,11 @@ from sqlalchemy import Connection, and_, func, not_, select
 
 from lifecycle_jobs.db.dialect import days_between
 from lifecycle_jobs.db.tables import boxes, charges, events
-from lifecycle_jobs.forecast.assumptions import Assumptions, ByHand, Declines
+from lifecycle_jobs.forecast.assumptions import Assumptions, ByHand, Declines, Sentence
 from lifecycle_jobs.forecast.prices import renews_itself
 from lifecycle_jobs.forecast.span import Span
+from lifecycle_jobs.languages import spoken
+from lifecycle_jobs.languages.codes import CODES
 from lifecycle_jobs.policy import UNPAID, Catalog
 
 YEAR: Final = timedelta(days=365)
@@ -38,16 +40,27 @@ def assume(connection: Connection, span: Span, given: Given) -> Assumptions:
     return Assumptions(declines, by_hand, (*told, told_by_hand, *_ALWAYS))
 
 
-_ALWAYS: Final = (
-    "Nobody buys, cancels, replaces a card, tops up credit, or is put on hold or freed of a hold without an end.",
-    "A box whose charges are all declined is not paid by hand; credit is spent in the order of dates, boxes first.",
-    "The gateway answers every charge, every e-mail is delivered on its day, and there is a run every day.",
-    "Deletions over the cap are counted on their day, as if they were approved.",
-    "E-mails are those of the runs; receipts and confirmations of what holders do themselves come in addition.",
+_ALWAYS: Final = tuple(
+    Sentence(text)
+    for text in (
+        spoken(
+            "Nobody buys, cancels, replaces a card, tops up credit, or is put on hold or freed of a hold without an "
+            "end."
+        ),
+        spoken(
+            "A box whose charges are all declined is not paid by hand; credit is spent in the order of dates, boxes "
+            "first."
+        ),
+        spoken("The gateway answers every charge, every e-mail is delivered on its day, and there is a run every day."),
+        spoken("Deletions over the cap are counted on their day, as if they were approved."),
+        spoken(
+            "E-mails are those of the runs; receipts and confirmations of what holders do themselves come in addition."
+        ),
+    )
 )
 
 
-def _declines(connection: Connection, first: date, given: Given) -> tuple[dict[str, Declines], list[str]]:
+def _declines(connection: Connection, first: date, given: Given) -> tuple[dict[str, Declines], list[Sentence]]:
     made: defaultdict[str, Counter[int]] = defaultdict(Counter)
     declined: defaultdict[str, Counter[int]] = defaultdict(Counter)
     hard: Counter[str] = Counter()
@@ -71,19 +84,29 @@ def _declines(connection: Connection, first: date, given: Given) -> tuple[dict[s
         share_hard = for_good if given.hard_share is None else given.hard_share
         if kind in given.declines:
             rates[kind] = Declines(given.declines[kind], share_hard)
-            told.append(f"{kind}: {_percent(given.declines[kind])} of charges are declined (given)")
         else:
             by_slot = {slot: declined[kind][slot] / number for slot, number in made[kind].items()}
             rates[kind] = Declines(refused / tried if tried else 0.0, share_hard, by_slot)
-            measured = f"{_percent(rates[kind].otherwise)} of {tried:,} charges of the last year were declined"
-            told.append(
-                f"{kind}: {measured}, by slot" if tried else f"{kind}: no charges in the last year, none declined"
-            )
-        told[-1] += f"; {_percent(share_hard)} of declines are for good." if rates[kind] != Declines() else "."
+        told.append(_told_of(kind, rates[kind], None if kind in given.declines else tried))
     return rates, told
 
 
-def _by_hand(connection: Connection, span: Span, given: Given) -> tuple[ByHand, str]:
+def _told_of(kind: str, declines: Declines, tried: int | None) -> Sentence:
+    """Where the rates of a kind come from: so many charges of the last year, or they were given (none)."""
+    known = {"kind": Sentence(CODES["method"][kind]), "rate": declines.otherwise, "hard": declines.hard}
+    if tried == 0:
+        return Sentence(spoken("{kind}: no charges in the last year, none declined."), known)
+    if tried is None:
+        return Sentence(
+            spoken("{kind}: {rate} of charges are declined (given); {hard} of declines are for good."), known
+        )
+    return Sentence(
+        spoken("{kind}: {rate} of {number} charges of the last year were declined, by slot; {hard} of them for good."),
+        known | {"number": tried},
+    )
+
+
+def _by_hand(connection: Connection, span: Span, given: Given) -> tuple[ByHand, Sentence]:
     first, days = span.first, days_between(events.c.occurred_on, events.c.term_expires_on)
     rows = connection.execute(
         select(days, func.count())
@@ -103,15 +126,26 @@ def _by_hand(connection: Connection, span: Span, given: Given) -> tuple[ByHand, 
     number = paid.total()
     spread = {before: each / number for before, each in paid.items()} if number else None
     if given.by_hand is not None:
-        rate, source = given.by_hand, "(given)"
+        rate, source = given.by_hand, Sentence(spoken("given"))
+    elif number:
+        all_of_them = number + _never_paid(connection, span.catalog, first)
+        rate = number / all_of_them
+        source = Sentence(spoken("last year: {number} of {all}"), {"number": number, "all": all_of_them})
     else:
-        unpaid = _never_paid(connection, span.catalog, first) if number else 0
-        rate = number / (number + unpaid) if number else 0.0
-        source = f"(last year: {number:,} of {number + unpaid:,})" if number else "(nobody did in the last year)"
-    when = "on the days of the last year's" if spread else "30, 15, 7 and 1 days before E, in equal parts"
+        rate, source = 0.0, Sentence(spoken("nobody did in the last year"))
     by_hand = ByHand(rate) if spread is None else ByHand(rate, spread)
-    sentence = f"Without auto-renewal: {_percent(rate)} of terms are paid by hand {source}"
-    return by_hand, f"{sentence}, {when}." if rate else f"{sentence}."
+    if not rate:
+        text = spoken("Without auto-renewal: {rate} of terms are paid by hand ({source}).")
+    elif spread:
+        text = spoken(
+            "Without auto-renewal: {rate} of terms are paid by hand ({source}), on the days of the last year's."
+        )
+    else:
+        text = spoken(
+            "Without auto-renewal: {rate} of terms are paid by hand ({source}), 30, 15, 7 and 1 days before E, in "
+            "equal parts."
+        )
+    return by_hand, Sentence(text, {"rate": float(rate), "source": source})
 
 
 def _never_paid(connection: Connection, catalog: Catalog, first: date) -> int:
@@ -124,7 +158,3 @@ def _never_paid(connection: Connection, catalog: Catalog, first: date) -> int:
     )
     by_hand = not_(renews_itself(catalog))
     return connection.scalar(select(func.count()).select_from(boxes).where(unpaid, by_hand)) or 0
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.1f} %"

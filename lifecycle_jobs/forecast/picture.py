@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle_jobs.errors import Refused
 from lifecycle_jobs.forecast.contents import Forecast
 from lifecycle_jobs.forecast.files import write_whole
+from lifecycle_jobs.languages.formats import short_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +85,13 @@ def draw(forecast: Forecast, file: Path) -> None:
             _months_below(axes, [day.on for day in forecast.days])
         # The first sentences are the rates; the others hold for every forecast, and stand beside the table.
         figure.text(
-            0.075, 0.06, "\n".join(forecast.assumptions[:3]), fontsize=8.5, color=_FAINT, va="top", linespacing=1.5
+            0.075,
+            0.06,
+            "\n".join(map(str, forecast.assumptions[:3])),
+            fontsize=8.5,
+            color=_FAINT,
+            va="top",
+            linespacing=1.5,
         )
         _save(figure, file)
 
@@ -208,14 +215,5 @@ def _day(day: date) -> str:
     return f"{day.day} {day:%b %Y}"
 
 
-_THREE_DIGITS = 100
-"""From here on a decimal is more than the eye asks for."""
-
-
 def _short(number: float) -> str:
-    """`7.4 M`, `512 k`, `83`: as exact as the eye is."""
-    for divisor, unit in ((1e6, "M"), (1e3, "k")):
-        if abs(number) >= divisor * (1 if unit == "M" else 10):
-            shown = number / divisor
-            return f"{shown:,.{1 if abs(shown) < _THREE_DIGITS else 0}f} {unit}"
-    return f"{number:,.0f}"
+    return short_text(number, "en")

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Final
 
+from lifecycle_jobs.forecast.assumptions import Sentence
 from lifecycle_jobs.forecast.contents import MESSAGES, Figures, Forecast
 from lifecycle_jobs.history import euros
+from lifecycle_jobs.languages import spoken
 
 WAYS: Final = ("card", "paypal", "credit", "agreement", "free", "by_hand")
 """How renewals are paid, in the order in which they are shown."""
@@ -50,6 +52,49 @@ def money(forecast: Forecast) -> Iterator[Sequence[str]]:
             yield way, f"{total.renewed[way]:,.0f}", _euros(total.cents[way]), charges, declined
     if total.addon_cents:
         yield "credit, for add-ons", f"{total.events['addon.renewed']:,.0f}", _euros(total.addon_cents), "", ""
+
+
+def left_out(forecast: Forecast) -> Sentence | None:
+    """The boxes that no forecast can be made of; none if there are none."""
+    if not forecast.set_aside:
+        return None
+    text = (
+        spoken(
+            "One box waits for a person (suspended for another reason, a payment to be applied, a price above "
+            "gateway.max_amount) and is left out."
+        )
+        if forecast.set_aside == 1
+        else spoken(
+            "{number} boxes wait for a person (suspended for another reason, a payment to be applied, a price above "
+            "gateway.max_amount) and are left out."
+        )
+    )
+    return Sentence(text, {"number": forecast.set_aside})
+
+
+def over_the_cap(forecast: Forecast) -> Sentence | None:
+    """That on some days a run would delete none, and on which it is worst; none if there is no such day."""
+    over = [day for day in forecast.days if day.over_cap]
+    if not over:
+        return None
+    worst = max(over, key=lambda day: day.figures.deleted)
+    told = {"day": worst.on, "most": round(worst.figures.deleted), "cap": worst.cap}
+    if len(over) == 1:
+        return Sentence(
+            spoken(
+                "On {day} {most} boxes are due to be deleted, more than a run deletes unasked, so it would delete "
+                "none; the cap is {cap}. On that day: lifecycle-jobs run --approve-deletions N"
+            ),
+            told,
+        )
+    return Sentence(
+        spoken(
+            "On {number} of these days more boxes are due to be deleted than a run deletes unasked, so it would delete "
+            "none. Most on {day}: {most}, where the cap is {cap}. On such a day: lifecycle-jobs run "
+            "--approve-deletions N"
+        ),
+        told | {"number": len(over)},
+    )
 
 
 def as_csv(forecast: Forecast) -> str:

@@ -19,7 +19,17 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final, get_args
 
-from lifecycle_jobs.languages.formats import Language, day_text, money_text, month_text, number_text, weekday_name
+from lifecycle_jobs.languages.formats import (
+    Language,
+    day_text,
+    money_text,
+    month_text,
+    number_text,
+    share_text,
+    short_month_text,
+    short_text,
+    weekday_name,
+)
 
 __all__ = ["LANGUAGES", "Language", "Speech", "spoken"]
 
@@ -71,6 +81,18 @@ class Speech:
     def number(self, number: int) -> str:
         """A whole number with its digits grouped: ``12,450``, ``12.450``."""
         return number_text(number, self.language)
+
+    def share(self, share: float) -> str:
+        """A part of a whole, from 0 to 1: ``5.0 %``, ``5,0 %``."""
+        return share_text(share, self.language)
+
+    def short(self, number: float) -> str:
+        """A number as exact as the eye is: ``7.4 M``, ``512 k``, ``83``; in Italian ``7,4 M``."""
+        return short_text(number, self.language)
+
+    def short_month(self, day: date) -> str:
+        """The month of a date beneath a chart: ``Mar``, ``mar``."""
+        return short_month_text(day, self.language)
 
     def _said(self, text: str) -> str:
         return self._texts.get(text, text)

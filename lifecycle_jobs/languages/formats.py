@@ -71,3 +71,33 @@ def number_text(number: int, language: Language) -> str:
     from babel.numbers import format_decimal
 
     return format_decimal(number, locale=BABEL[language])
+
+
+def share_text(share: float, language: Language) -> str:
+    """A part of a whole, from 0 to 1: ``5.0 %``, ``5,0 %``."""
+    return f"{_point(f'{share * 100:.1f}', language)} %"
+
+
+_THREE_DIGITS: Final = 100
+"""From here on a decimal is more than the eye asks for."""
+
+
+def short_text(number: float, language: Language) -> str:
+    """A number as exact as the eye is: ``7.4 M``, ``512 k``, ``83``; in Italian ``7,4 M``."""
+    for divisor, unit in ((1e6, "M"), (1e3, "k")):
+        if abs(number) >= divisor * (1 if unit == "M" else 10):
+            shown = number / divisor
+            return f"{_point(f'{shown:.{1 if abs(shown) < _THREE_DIGITS else 0}f}', language)} {unit}"
+    return number_text(round(number), language)
+
+
+@lru_cache(maxsize=1024)
+def short_month_text(day: date, language: Language) -> str:
+    """The month of a date beneath a chart: ``Mar``, ``mar``."""
+    from babel.dates import format_date
+
+    return format_date(day, "LLL", locale=BABEL[language])
+
+
+def _point(number: str, language: Language) -> str:
+    return number.replace(".", ",") if language == "it" else number

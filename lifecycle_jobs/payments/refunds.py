@@ -17,6 +17,7 @@ from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes, charges, orders, registered_payments
 from lifecycle_jobs.errors import Refused
 from lifecycle_jobs.history import Origin, euros, record
+from lifecycle_jobs.languages import spoken
 from lifecycle_jobs.payments.gateway import Gateway, Refunded, RefundRequest, Unknown
 
 registered_due: ColumnElement[bool] = and_(
@@ -44,7 +45,7 @@ def due() -> Select[Any]:
             orders.c.order_number,
             charges.c.amount_cents,
             charges.c.settled_on.label("since"),
-            literal("its box could not take it any more, or its renewal was undone").label("because"),
+            literal(spoken("its box could not take it any more, or its renewal was undone")).label("because"),
         )
         .join(boxes, boxes.c.id == charges.c.box_id)
         .join(orders, orders.c.id == charges.c.order_id)

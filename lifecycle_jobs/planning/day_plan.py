@@ -15,9 +15,10 @@ among them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from itertools import islice
 from pathlib import Path
 
 import structlog
@@ -70,10 +71,28 @@ class DayPlan:
     report: DayReport
     approve_deletions: int | None
     _file: Path
+    _blocks: Sequence[plan_file.Block]
 
     def actions(self) -> Iterator[Action]:
         """Every action, job by job."""
         return plan_file.read_actions(self._file)
+
+    def of_box(self, address: str) -> Iterator[Action]:
+        """Every action on one box."""
+        return plan_file.read_of_box(self._file, self._blocks, address)
+
+    def remove(self) -> None:
+        """Remove the file: the actions cannot be read any more."""
+        self._file.unlink(missing_ok=True)
+
+    def some(self, place: int, number: int, what: str | None = None) -> tuple[list[Action], int | None]:
+        """So many actions from a place on (0: the first), of one kind if `what` says which; and where the next begin.
+
+        A page of a million costs no more than any other.
+        """
+        found = list(islice(plan_file.read_from(self._file, self._blocks, place, what), number + 1))
+        further = found[number][0] if len(found) > number else None
+        return [action for _, action in found[:number]], further
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +161,17 @@ def do_day(store: Store, settings: Settings, on: date, operator: Operator, wish:
 
 def _plan(store: Store, on: date, wish: Wish, rehearse: Callable[[Wish, Witness], DayReport], path: Path) -> DayPlan:
     seen = _Seen(on, path)
-    report = rehearse(wish, seen)
-    if report.run_pass is None and _deletions_refused(store, on):
-        # Completed, but for deletions that wait to be approved: any number makes the job look how many there are now.
+    if not wish.again and _deletions_refused(store, on):
+        # Completed, but for deletions that wait to be approved: any number makes the job look how many there are now,
+        # whether or not there is something else for another pass to take up.
         wish = replace(wish, approve_deletions=0)
-        report = rehearse(wish, seen)
+    report = rehearse(wish, seen)
     approve = _too_many(report)
     if approve is not None:
         report = rehearse(replace(wish, approve_deletions=approve), seen)
     elif wish.approve_deletions is not None and report.run_pass is not None:
         approve = seen.totals[delete.NAME, "box.deleted"].number or None
-    return DayPlan(on, str(seen.digest), _in_order(seen.totals), report, approve, path)
+    return DayPlan(on, str(seen.digest), _in_order(seen.totals), report, approve, path, seen.blocks)
 
 
 class _Seen:
@@ -163,11 +182,12 @@ class _Seen:
         self._path = path
         self.digest = Digest(on)
         self.totals: dict[tuple[str, str], Total] = {}
+        self.blocks: Sequence[plan_file.Block] = ()
 
     def __call__(self, actions: Iterable[Action]) -> None:
         self.digest = Digest(self._on)
         self.totals = {}
-        plan_file.write_actions(self._path, map(self._note, actions))
+        self.blocks = plan_file.write_actions(self._path, map(self._note, actions))
 
     def _note(self, action: Action) -> Action:
         self.digest.add(action)
@@ -185,8 +205,13 @@ def _deletions_refused(store: Store, on: date) -> bool:
     last_pass = select(runs.c.run_pass).where(runs.c.run_on == on).scalar_subquery()
     with store.read() as connection:
         refused = connection.scalar(
-            select(run_jobs.c.refused).where(
-                run_jobs.c.run_on == on, run_jobs.c.run_pass == last_pass, run_jobs.c.job == delete.NAME
+            select(run_jobs.c.refused)
+            .join(runs, runs.c.run_on == run_jobs.c.run_on)
+            .where(
+                runs.c.state == "completed",
+                run_jobs.c.run_on == on,
+                run_jobs.c.run_pass == last_pass,
+                run_jobs.c.job == delete.NAME,
             )
         )
     return refused is not None

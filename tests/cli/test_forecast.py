@@ -41,8 +41,8 @@ def test_months_are_told_with_what_is_assumed_and_days_over_the_cap(lifecycle: T
     assert shown.code == 0
     assert "Money expected from 2027-03-01 to 2027-08-31" in shown.out
     assert "Without auto-renewal: 0.0 % of terms are paid by hand (given)." in shown.out
-    assert "On 1 of these days more boxes are due to be deleted than a run deletes unasked" in shown.err
-    assert "Most on 2027-04-10: 150, where the cap is 100." in shown.err
+    assert "On 10 April 2027 150 boxes are due to be deleted, more than a run deletes unasked" in shown.err
+    assert "the cap is 100." in shown.err
 
 
 @pytest.mark.usefixtures("_provider")

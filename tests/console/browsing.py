@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -59,6 +60,14 @@ class Browser:
         """
         sent = {"token": self.token() if token is None else token, **fields}
         return self.session.post(self.url + form, data=sent, headers=headers, timeout=TIMEOUT, allow_redirects=not stay)
+
+    def wait_for(self, part: str) -> None:
+        """Ask for the part of a page that tells how far something is, until it tells the browser to look anew."""
+        for _ in range(TIMEOUT * 20):
+            if self.get(part).headers.get("HX-Refresh"):
+                return
+            time.sleep(0.05)
+        raise TimeoutError(part)
 
     def token(self) -> str:
         found = _TOKEN.search(self.get("/sign-in").text)

@@ -8,6 +8,7 @@ from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.forecast.assumptions import Assumptions, Declines
 from lifecycle_jobs.forecast.last_year import Given, assume
 from lifecycle_jobs.forecast.span import Span
+from lifecycle_jobs.languages import Language, Speech
 from tests import factories
 from tests.factories import CATALOG
 from tests.forecast.crowd import DAY, TODAY
@@ -61,6 +62,10 @@ def assumed(store: Store, given: Given) -> Assumptions:
         return assume(connection, Span(CATALOG, TODAY, TODAY + 365 * DAY, TODAY - DAY, 100_000, None), given)
 
 
+def told(assumptions: Assumptions, language: Language = "en") -> list[str]:
+    return [sentence.said(Speech(language)) for sentence in assumptions.told]
+
+
 def test_each_slot_has_the_rate_that_it_had(last_year: Store) -> None:
     card = assumed(last_year, Given({})).of("card")
 
@@ -80,7 +85,18 @@ def test_what_is_given_goes_before_what_was_measured(last_year: Store) -> None:
 
     assert assumptions.of("card") == Declines(0.05, hard=0.2)
     assert assumptions.by_hand.rate == 0.6
-    assert "card: 5.0 % of charges are declined (given); 20.0 % of declines are for good." in assumptions.told
+    assert "card: 5.0 % of charges are declined (given); 20.0 % of declines are for good." in told(assumptions)
+
+
+def test_it_is_told_in_the_language_of_who_reads_it(last_year: Store) -> None:
+    assert told(assumed(last_year, Given({})))[:3] == [
+        "card: 25.0 % of 4 charges of the last year were declined, by slot; 100.0 % of them for good.",
+        "PayPal account: no charges in the last year, none declined.",
+        "Without auto-renewal: 33.3 % of terms are paid by hand (last year: 1 of 3), on the days of the last year's.",
+    ]
+    italian = told(assumed(last_year, Given({}, by_hand=0.5)), "it")
+    assert italian[0].startswith("carta: dei 4 addebiti dell’ultimo anno è stato rifiutato il 25,0 %")
+    assert italian[2].startswith("Senza rinnovo automatico: il 50,0 % dei periodi è pagato a mano (indicato)")
 
 
 def test_without_a_last_year_nothing_is_declined_and_nobody_pays_by_hand_and_it_says_so(store: Store) -> None:
@@ -88,5 +104,5 @@ def test_without_a_last_year_nothing_is_declined_and_nobody_pays_by_hand_and_it_
 
     assert assumptions.of("card").rate(7) == 0
     assert assumptions.by_hand.rate == 0
-    assert "card: no charges in the last year, none declined." in assumptions.told
-    assert "Without auto-renewal: 0.0 % of terms are paid by hand (nobody did in the last year)." in assumptions.told
+    assert "card: no charges in the last year, none declined." in told(assumptions)
+    assert "Without auto-renewal: 0.0 % of terms are paid by hand (nobody did in the last year)." in told(assumptions)

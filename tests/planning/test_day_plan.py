@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from lifecycle_jobs import runs
 from lifecycle_jobs.day import DayReport
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes, events
@@ -131,6 +132,18 @@ def test_deletions_that_a_completed_run_refused_can_be_planned_and_made(days: Da
     report = days.run(X, plan=plan.digest)
 
     assert (report.run_pass, report.failures, deleted(days.store)) == (2, [], 3)
+
+
+def test_they_are_planned_too_where_the_run_left_something_else_to_be_taken_up(days: Days) -> None:
+    unpaid_for_good(days.store, 3)
+    days.run(X)
+    run = runs.Run(X, 1, "everything", X - DAY)
+    runs.park(days.store, run, "send_alerts", "box:1", ValueError("too long"), box_id=None)
+
+    plan = days.plan(X)
+    days.run(X, plan=plan.digest)
+
+    assert (plan.approve_deletions, deleted(days.store)) == (3, 3)
 
 
 def test_deletions_that_have_become_few_since_they_were_refused_can_be_planned_too(days: Days) -> None:

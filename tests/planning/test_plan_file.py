@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -65,3 +66,57 @@ def test_a_scratch_file_is_gone_after_its_block() -> None:
     with plan_file.scratch_file() as path:
         assert path.is_file()
     assert not path.exists()
+
+
+class TestPages:
+    @pytest.fixture
+    def many(self) -> list[Action]:
+        """Every seventh is a deletion; each box has its number."""
+        return [
+            Action(
+                "delete" if number % 7 == 0 else "suspend",
+                _what(number),
+                number,
+                f"B{number}@pec.it",
+                "c1",
+                None,
+                ON,
+                {},
+            )
+            for number in range(2500)
+        ]
+
+    @pytest.fixture
+    def blocks(self, many: list[Action], tmp_path: Path) -> Sequence[plan_file.Block]:
+        return plan_file.write_actions(tmp_path / "many", many)
+
+    @pytest.mark.parametrize("place", [0, 1, 999, 1000, 1001, 2499, 2500, 9999])
+    def test_reading_begins_at_any_place(
+        self, many: list[Action], blocks: Sequence[plan_file.Block], tmp_path: Path, place: int
+    ) -> None:
+        found = list(plan_file.read_from(tmp_path / "many", blocks, place, None))
+
+        assert found == list(enumerate(many))[place:]
+
+    @pytest.mark.parametrize("place", [0, 1400, 1401])
+    def test_one_kind_alone_is_read(self, blocks: Sequence[plan_file.Block], tmp_path: Path, place: int) -> None:
+        found = list(plan_file.read_from(tmp_path / "many", blocks, place, "box.deleted"))
+
+        assert [number for number, _ in found] == [number for number in range(0, 2500, 7) if number >= place]
+        assert {action.what for _, action in found} == {"box.deleted"}
+
+    def test_one_box_is_found_in_whatever_case(
+        self, many: list[Action], blocks: Sequence[plan_file.Block], tmp_path: Path
+    ) -> None:
+        assert list(plan_file.read_of_box(tmp_path / "many", blocks, "b1234@PEC.it")) == [many[1234]]
+        assert list(plan_file.read_of_box(tmp_path / "many", blocks, "nobody@pec.it")) == []
+
+    def test_nothing_is_read_of_an_empty_plan(self, tmp_path: Path) -> None:
+        blocks = plan_file.write_actions(tmp_path / "none", [])
+
+        assert list(plan_file.read_from(tmp_path / "none", blocks, 0, None)) == []
+        assert list(plan_file.read_actions(tmp_path / "none")) == []
+
+
+def _what(number: int) -> str:
+    return "box.deleted" if number % 7 == 0 else "box.suspended"
