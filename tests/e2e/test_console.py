@@ -20,7 +20,7 @@ from rich.table import Table
 
 from lifecycle_jobs.console import Console
 from tests.console.browsing import PASSWORD
-from tests.e2e.console_provider import TODAY, provider, todays_clock
+from tests.e2e.console_provider import SCRIPT, SPIKE, TODAY, provider, todays_clock
 from tests.e2e.tools import FOLDER, tool
 
 pytestmark = pytest.mark.e2e
@@ -35,6 +35,21 @@ PAGES = (
     "/days/2027-03-24",
     "/days/2027-03-24?kind=box.renewed",
     "/days/2030-01-01",
+    "/boxes",
+    "/boxes?q=s",
+    "/boxes/script@pec.example.it",
+    "/boxes/luca.neri@pec.example.it",
+    "/boxes/spike000@pec.example.it?on=2027-04-02",
+    "/messages",
+    "/messages?status=failed",
+    "/messages/1",
+    "/messages/1/resend",
+    "/plan?date=2027-03-28",
+    "/plan?date=2027-03-30",
+    "/forecast",
+    "/unresolved",
+    "/templates",
+    "/templates/box.expiry_alert/it",
     "/stop",
     "/nothing",
 )
@@ -201,4 +216,51 @@ def test_the_emergency_stop_is_thrown_and_taken_back(chromium: Browser, place: P
     visit.page.get_by_role("link", name="Resume …").click()
     visit.page.get_by_role("button", name="Resume").click()
     expect(visit.page.get_by_role("heading", name="The emergency stop is on")).not_to_be_visible()
+    visit.page.context.close()
+
+
+def test_a_box_is_found_and_explained(chromium: Browser, place: Place) -> None:
+    visit = visiting(chromium, place, "vera", language="it")
+    visit.page.goto(place.url)
+    visit.page.fill("#search", "mario.ros")
+    visit.page.press("#search", "Enter")
+
+    expect(visit.page).to_have_url(f"{place.url}/boxes/mario.rossi@pec.example.it")
+    expect(visit.page.locator(".verdicts")).to_contain_text("il rinnovo automatico è")
+    expect(visit.page.locator(".life .coming").first).to_be_visible()
+    visit.page.locator(".life a.letter").first.click()
+    letter = visit.page.frame_locator("iframe.mail")
+    expect(letter.locator("body")).to_contain_text("mario.rossi@pec.example.it")
+    visit.page.context.close()
+
+
+def test_script_in_a_holders_name_is_text_on_the_page_and_in_the_letter(chromium: Browser, place: Place) -> None:
+    visit = visiting(chromium, place, "vera")
+    visit.page.goto(f"{place.url}/boxes/script@pec.example.it")
+    expect(visit.page.locator("main")).to_contain_text(SCRIPT)
+    visit.page.locator(".life a.letter").first.click()
+    expect(visit.page.frame_locator("iframe.mail").locator("body")).to_contain_text(SCRIPT)
+
+    assert visit.page.title() != "caught"
+    assert visit.complaints == []
+    visit.page.context.close()
+
+
+def test_deletions_that_were_refused_are_approved_by_their_plan(chromium: Browser, place: Place) -> None:
+    """The last test here: it changes the provider."""
+    visit = visiting(chromium, place, "olga")
+    page = visit.page
+    page.goto(f"{place.url}/plan?date={TODAY}")
+    page.get_by_role("button", name="Make the plan").click()
+    approve = page.get_by_role("link", name="Approve just what the plan says …")
+    expect(approve).to_be_visible(timeout=60_000)  # it appears by itself
+    approve.click()
+    expect(page.locator("main")).to_contain_text(f"{SPIKE} deleted")
+    page.get_by_label("Why (kept in the history)").fill("seen, and right")
+    page.get_by_role("button", name="Approve, and do it now").click()
+    expect(page.get_by_role("heading", name="What olga approved was done")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("status")).to_contain_text(f"{SPIKE} deleted")
+
+    page.goto(f"{place.url}/boxes/spike000@pec.example.it")
+    expect(page.locator("h1")).to_contain_text("deleted")
     visit.page.context.close()
