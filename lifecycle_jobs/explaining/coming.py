@@ -60,7 +60,7 @@ _AFTER_CHARGE: Final = _Unless(
 
 
 def coming_of(speech: Speech, connection: Connection, task: Task, box: Row[Any]) -> list[Coming]:
-    """What lies ahead of a box from the task's date on, earliest first."""
+    """What lies ahead of a box from the task's date on, earliest first; warnings only as far as W has not passed them."""
     if box.status == "deleted" or box.plan not in task.catalog.plans:
         return []
     policy = task.catalog.policy_of(box.plan)
@@ -68,7 +68,13 @@ def coming_of(speech: Speech, connection: Connection, task: Task, box: Row[Any])
         found = _of_active(speech, connection, task, box, policy)
     else:
         found = _of_suspended(speech, box, policy)
-    return sorted((each for each in found if each.on >= task.on), key=lambda each: each.on)
+    ahead = (each for each in found if each.on >= task.on and not _behind(each, task))
+    return sorted(ahead, key=lambda each: each.on)
+
+
+def _behind(coming: Coming, task: Task) -> bool:
+    """A warning whose day a completed run has been through: the holder was told then, or was not to be told."""
+    return coming.what in {"expiry alert", "renewal notice", "deletion warning"} and coming.on <= task.run.since
 
 
 def _of_active(speech: Speech, connection: Connection, task: Task, box: Row[Any], policy: Policy) -> Iterator[Coming]:
@@ -78,10 +84,9 @@ def _of_active(speech: Speech, connection: Connection, task: Task, box: Row[Any]
         milestones = policy.notice_milestones if renewing else policy.alert_milestones
         kind = "renewal notice" if renewing else "expiry alert"
         for milestone in milestones:
-            day = end - timedelta(days=milestone)
-            if task.run.since < day:
-                days = speech.count(milestone, "{n} day", "{n} days")
-                yield Coming(day, kind, speech("{days} before {end}", days=days, end=end))
+            days = speech.count(milestone, "{n} day", "{n} days")
+            told = speech("{days} before {end}", days=days, end=end)
+            yield Coming(end - timedelta(days=milestone), kind, told)
     charged_on = _charged_on(connection, task, box)
     if charged_on is not None:
         yield _charge(speech, connection, task, box, charged_on)

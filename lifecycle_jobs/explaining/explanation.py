@@ -46,7 +46,9 @@ def explain(store: Store, settings: Settings, address: str, on: date, speech: Sp
     with store.read() as connection:
         box, others = _boxes_of(speech, connection, address)
         past = past_of(speech, connection, box.id)
-        run = Run(on, 0, "everything", runs.window_start(connection, on))
+        latest = runs.latest_completed(connection)
+        since = on if latest == on else runs.window_start(connection, on)
+        run = Run(on, 0, "everything", since)
         task = Task("explain", store, run, settings.catalog(), 1, lambda _job, _rows: None)
         coming = coming_of(speech, connection, task, box)
         shown = dict(

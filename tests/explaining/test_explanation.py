@@ -75,6 +75,16 @@ def test_what_the_run_of_the_date_has_done_is_told_apart(store: Store, settings:
     assert [each.what for each in found.past] == ["box.expiry_alert", "box.suspended"]
 
 
+def test_what_was_told_today_does_not_lie_ahead_any_more(store: Store, settings: Settings) -> None:
+    a_box(store)
+    before = explain(store, settings, ADDRESS, E - 30 * DAY, ENGLISH)
+    run(store, settings, E - 30 * DAY)
+    after = explain(store, settings, ADDRESS, E - 30 * DAY, ENGLISH)
+
+    assert lines(before)[0] == (E - 30 * DAY, "expiry alert")
+    assert lines(after)[0] == (E - 15 * DAY, "expiry alert")
+
+
 def test_the_coming_life_of_the_worked_example_is_that_of_the_spec(store: Store, settings: Settings) -> None:
     a_box(store)
 
