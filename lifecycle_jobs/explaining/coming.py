@@ -60,7 +60,7 @@ _AFTER_CHARGE: Final = _Unless(
 
 
 def coming_of(speech: Speech, connection: Connection, task: Task, box: Row[Any]) -> list[Coming]:
-    """What lies ahead of a box from the task's date on, earliest first; warnings only as far as W has not passed them."""
+    """What lies ahead of a box from the task's date on, earliest first; of warnings, those that W has not passed."""
     if box.status == "deleted" or box.plan not in task.catalog.plans:
         return []
     policy = task.catalog.policy_of(box.plan)

@@ -33,7 +33,7 @@ def test_it_is_found_by_the_beginning_of_its_address_whatever_the_case(
     browser = anew()
 
     assert "2 boxes found Anna.Bianchi@pec.example.it" in _found(browser, "ANNA.")
-    assert browser.get("/boxes?q=bruno").url.endswith("/boxes/bruno%40pec.example.it")
+    assert browser.get("/boxes?q=bruno").url.endswith("/boxes/bruno@pec.example.it")
     assert "No address begins with “carla”" in _found(browser, "carla")
 
 
