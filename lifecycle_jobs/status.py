@@ -305,7 +305,8 @@ def _without_notice() -> Select[Any]:
 def listing(connection: Connection, rows: Select[Any], *, on: date | None = None, limit: int = LISTED) -> Listing:
     """The first rows of a query and the number of all; a `since` among the columns becomes an age in `days`."""
     total = connection.scalar(select(func.count()).select_from(rows.order_by(None).subquery())) or 0
-    listed = [dict(row) for row in connection.execute(rows.limit(limit)).mappings()]
+    # What is not there need not be looked for a second time: some of these lists are long to search, and mostly empty.
+    listed = [dict(row) for row in connection.execute(rows.limit(limit)).mappings()] if total else []
     for row in listed:
         if on is not None and "since" in row:
             row["days"] = (on - row["since"]).days

@@ -12,8 +12,9 @@ from starlette.routing import Route
 from lifecycle_jobs.console.office import Office
 from lifecycle_jobs.console.pages import parse_day
 from lifecycle_jobs.console.routes import Asked, page
-from lifecycle_jobs.db.tables import boxes, customers
+from lifecycle_jobs.db.tables import addons, boxes, customers, payment_methods
 from lifecycle_jobs.explaining.explanation import explain
+from lifecycle_jobs.languages.payment_methods import method_text
 
 SHOWN: Final = 50
 
@@ -26,14 +27,14 @@ def routes(office: Office) -> list[Route]:
 
 
 def _find(asked: Asked) -> Response:
-    sought = asked.parameter("q")
-    if not sought:
+    sought, customer = asked.parameter("q"), asked.parameter("customer")
+    if not sought and not customer:
         return asked.show("boxes.html", sought="", found=[], more=False)
     with asked.office.store.read() as connection:
-        found = _found(connection, sought)
+        found = _of_customer(connection, customer) if customer else _found(connection, sought)
     if len(found) == 1:
-        return RedirectResponse(f"/boxes/{quote(found[0].address)}", status_code=303)
-    return asked.show("boxes.html", sought=sought, found=found[:SHOWN], more=len(found) > SHOWN)
+        return RedirectResponse(f"/boxes/{quote(found[0].address, safe='@')}", status_code=303)
+    return asked.show("boxes.html", sought=customer or sought, found=found[:SHOWN], more=len(found) > SHOWN)
 
 
 def _found(connection: Connection, sought: str) -> list[Row[Any]]:
@@ -48,8 +49,11 @@ def _found(connection: Connection, sought: str) -> list[Row[Any]]:
             for status in (boxes.c.status != "deleted", boxes.c.status == "deleted")
         ]
     )
-    found = _shown(connection, by_address)
-    return found or _shown(connection, select(boxes.c.id).where(boxes.c.customer_id == sought).limit(SHOWN + 1))
+    return _shown(connection, by_address) or _of_customer(connection, sought)
+
+
+def _of_customer(connection: Connection, customer_id: str) -> list[Row[Any]]:
+    return _shown(connection, select(boxes.c.id).where(boxes.c.customer_id == customer_id).limit(SHOWN + 1))
 
 
 def _limited(ids: Select[Any]) -> Any:
@@ -83,4 +87,20 @@ def _box(asked: Asked) -> Response:
     with office.store.read() as connection:
         number = select(func.count()).select_from(boxes).where(boxes.c.customer_id == told.box["customer_id"])
         others = (connection.scalar(number) or 1) - 1
-    return asked.show("box.html", told=told, box=told.box, on=on, today=office.today, others=others)
+        method = connection.execute(
+            select(payment_methods).where(payment_methods.c.payment_method_id == told.box["payment_method_id"])
+        ).one_or_none()
+        extras = connection.execute(
+            select(addons).where(addons.c.box_id == told.box["id"]).order_by(addons.c.status, addons.c.addon_id)
+        ).all()
+    paid_by = None if method is None else method_text(asked.speech, method.kind, method.brand, method.last4)
+    return asked.show(
+        "box.html",
+        told=told,
+        box=told.box,
+        on=on,
+        today=office.today,
+        others=others,
+        paid_by=paid_by,
+        extras=extras,
+    )

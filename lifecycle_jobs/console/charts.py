@@ -20,6 +20,9 @@ _BOTTOM: Final = 30.0
 _STEPS: Final = 4
 """At most so many lines above the ground line."""
 
+_ROOM: Final = 13
+"""In so many places every text has room: a year, and the part of a month that it begins with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Series:
@@ -81,7 +84,7 @@ def stacked(places: Sequence[str], series: Sequence[Series], say: Say, titles: S
             if value > 0:
                 shape = (frame.x(place, 0.66), frame.y(top), frame.step * 0.66, frame.length(value))
                 bars.append(_bar(each.name, shape, f"{places[place]}: {titles(value)}"))
-    above = [_label(frame.middle(place), frame.y(total) - 5, say(total)) for place, total in enumerate(sums) if total]
+    above = frame.above(sums, say)
     return Chart(bars, frame.below(places), above, frame.side(say))
 
 
@@ -99,11 +102,7 @@ def beside(
                 shape = (left, frame.y(value), frame.step * share, frame.length(value))
                 bars.append(_bar(each.name, shape, f"{places[place]}: {titles(value)}"))
     highest = [max(each.values[place] for each in series) for place in range(len(places))]
-    above = [
-        _label(frame.middle(place), frame.y(value) - 5, say(value))
-        for place, value in enumerate(highest)
-        if value and len(series) == 1
-    ]
+    above = frame.above(highest, say) if len(series) == 1 else []
     marked = [
         _label(frame.middle(place), frame.y(highest[place]) - 6, text) for place, text in enumerate(marks) if text
     ]
@@ -135,9 +134,17 @@ class _Frame:
         values = [self._line * number for number in range(self._lines + 1)]
         return [_label(_LEFT - 8, self.y(value), say(value)) for value in values]
 
+    def above(self, sums: Sequence[float], say: Say) -> list[Label]:
+        """The sums over their bars; where the bars stand close, only over the highest."""
+        highest = max(sums, default=0.0)
+        return [
+            _label(self.middle(place), self.y(total) - 5, say(total))
+            for place, total in enumerate(sums)
+            if total > 0 and (len(sums) <= _ROOM or total == highest)
+        ]
+
     def below(self, places: Sequence[str]) -> list[Label]:
-        # Beneath two years of months not every name has room.
-        every = 1 if len(places) <= 13 else 2  # noqa: PLR2004 -- a year, and the part of a month it begins with
+        every = 1 if len(places) <= _ROOM else 2
         return [
             _label(self.middle(place), HEIGHT - _BOTTOM + 19, name)
             for place, name in enumerate(places)

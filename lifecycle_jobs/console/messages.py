@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, literal, select, tuple_
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
@@ -22,7 +22,8 @@ SHOWN: Final = 50
 _OFFERED: Final = ("queued", "failed", "parked", "sent")
 """Those that one looks for. The moot ones are few among millions, with nothing that leads to them."""
 
-_LARGEST: Final = 2**62
+_LONGEST: Final = 18
+"""Digits that a number of ours may have."""
 
 
 def routes(office: Office) -> list[Route]:
@@ -39,9 +40,8 @@ def routes(office: Office) -> list[Route]:
 def _list(asked: Asked) -> Response:
     status = asked.parameter("status")
     chosen = status if status in _OFFERED else None
-    before = _number(asked.parameter("before")) or _LARGEST
     with asked.office.store.read() as connection:
-        found = _newest(connection, chosen, before)
+        found = _listed(connection, chosen, _number(asked.parameter("after")))
     return asked.show(
         "messages.html",
         statuses=_OFFERED,
@@ -51,24 +51,33 @@ def _list(asked: Asked) -> Response:
     )
 
 
-def _newest(connection: Connection, status: str | None, before: int) -> list[Row[Any]]:
-    """A page of messages, the newest first. Those that wait or failed are few, and have an index that holds only them.
+def _listed(connection: Connection, status: str | None, after: int | None) -> list[Row[Any]]:
+    """A page of messages. `after`: the number with which the page before ended.
 
-    `before`: the number with which the page before ended.
+    The newest first; those that wait, in the order in which they leave. Each in the order of an index that holds just
+    them: the few that failed among millions would be searched for long in any other.
     """
+    if status == "queued":
+        order, falling = [messages.c.urgency, messages.c.id], False
+    else:
+        order, falling = [*([messages.c.created_on] if status == "failed" else []), messages.c.id], True
     query = select(
         messages.c.id,
         messages.c.kind,
         messages.c.customer_id,
         messages.c.status,
         messages.c.created_on,
-        messages.c.accepted_at,
-        messages.c.next_attempt_at,
         messages.c.response,
-    ).where(messages.c.id < before)
+    )
     if status is not None:
         query = query.where(messages.c.status == status)
-    return list(connection.execute(query.order_by(messages.c.id.desc()).limit(SHOWN + 1)))
+    if after is not None:
+        end = connection.execute(select(*order).where(messages.c.id == after)).one_or_none()
+        if end is not None:
+            place, beyond = tuple_(*order), tuple_(*[literal(value) for value in end])
+            query = query.where(place < beyond if falling else place > beyond)
+    in_order = [column.desc() if falling else column for column in order]
+    return list(connection.execute(query.order_by(*in_order).limit(SHOWN + 1)))
 
 
 def _message(asked: Asked) -> Response:
@@ -117,4 +126,4 @@ def _wanted(asked: Asked) -> int:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and int(text) < _LARGEST else None
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _LONGEST else None

@@ -43,7 +43,7 @@ class Asked:
     def parameter(self, name: str) -> str:
         """A part of the path or of the query, stripped; empty if it is not there."""
         found = self.request.path_params.get(name) or self.request.query_params.get(name, "")
-        return str(found).strip()
+        return str(found).replace("\x00", "").strip()  # PostgreSQL takes no text with it
 
     def show(self, template: str, *, status: int = 200, **context: object) -> Response:
         """A page."""

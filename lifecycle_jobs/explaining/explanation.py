@@ -54,6 +54,7 @@ def explain(store: Store, settings: Settings, address: str, on: date, speech: Sp
         shown = dict(
             connection.execute(
                 select(
+                    boxes.c.id,
                     boxes.c.address,
                     boxes.c.status,
                     boxes.c.plan,

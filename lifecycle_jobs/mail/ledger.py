@@ -67,7 +67,7 @@ def resend(store: Store, operator: Operator, message_id: int, *, again: bool) ->
     the history. Raises Refused for one that is moot or parked, and if there is no such message.
     """
     with store.write() as connection:
-        row = _found(connection, message_id)
+        row = _found(connection, message_id, to_change=True)
         status: str = row["status"]
         if status == "moot":
             raise Refused(f"Message {message_id} had become pointless: everything it would tell is no longer so.")
@@ -110,9 +110,9 @@ def masked(address: str) -> str:
     return f"{local[:1]}…{at}{domain}"
 
 
-def _found(connection: Connection, message_id: int) -> Mapping[str, Any]:
-    row = connection.execute(select(messages).where(messages.c.id == message_id).with_for_update()).mappings()
-    found = row.one_or_none()
+def _found(connection: Connection, message_id: int, *, to_change: bool = False) -> Mapping[str, Any]:
+    query = select(messages).where(messages.c.id == message_id)
+    found = connection.execute(query.with_for_update() if to_change else query).mappings().one_or_none()
     if found is None:
         raise Refused(f"There is no message {message_id}.")
     return dict(found)

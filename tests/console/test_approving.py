@@ -89,7 +89,7 @@ def test_the_page_before_shows_number_boxes_and_hash_and_the_approval_does_just_
     approve(olga, digest, "I know them")
     after = olga.read(PAGE)
 
-    assert "3 deleted" in before
+    assert "deletions: 3" in before
     assert digest in before
     assert all(f"gone{each}@pec.it" in before for each in range(3))
     assert "What olga approved was done" in after

@@ -255,7 +255,7 @@ def test_deletions_that_were_refused_are_approved_by_their_plan(chromium: Browse
     approve = page.get_by_role("link", name="Approve just what the plan says …")
     expect(approve).to_be_visible(timeout=60_000)  # it appears by itself
     approve.click()
-    expect(page.locator("main")).to_contain_text(f"{SPIKE} deleted")
+    expect(page.locator("main")).to_contain_text(f"deletions: {SPIKE}")
     page.get_by_label("Why (kept in the history)").fill("seen, and right")
     page.get_by_role("button", name="Approve, and do it now").click()
     expect(page.get_by_role("heading", name="What olga approved was done")).to_be_visible(timeout=60_000)
