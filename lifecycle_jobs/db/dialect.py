@@ -9,7 +9,6 @@ from datetime import date
 from typing import Any, Self
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     Boolean,
     Column,
@@ -31,7 +30,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import OperatorType
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from lifecycle_jobs.db.tables import Json
 
@@ -216,11 +215,13 @@ class _ManyValues(TypeDecorator[Sequence[Any]]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         if dialect.name == "postgresql":
-            return dialect.type_descriptor(ARRAY(self.item))
+            return _Array(self.item.compile(dialect))
         return dialect.type_descriptor(Text())
 
-    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
-        return value if dialect.name == "postgresql" or value is None else json.dumps(value)
+    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        return _as_array(value) if dialect.name == "postgresql" else json.dumps(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Sequence[Any]:
         """Of no rows there are no values."""
@@ -228,6 +229,28 @@ class _ManyValues(TypeDecorator[Sequence[Any]]):
             return []
         found: Sequence[Any] = value if dialect.name == "postgresql" else json.loads(value)
         return found
+
+
+class _Array(UserDefinedType[str]):
+    """An array of PostgreSQL, sent as PostgreSQL writes it: of a list the driver makes that ten times as slowly."""
+
+    cache_ok = True
+    render_bind_cast = True
+
+    def __init__(self, item: str) -> None:
+        self.item = item
+
+    def get_col_spec(self, **_: Any) -> str:
+        return f"{self.item}[]"
+
+
+def _as_array(values: Sequence[int] | Sequence[str]) -> str:
+    return "{" + ",".join([_quoted(each) if isinstance(each, str) else str(each) for each in values]) + "}"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 @compiles(listed, "sqlite")

@@ -86,7 +86,8 @@ def run(task: Task, rules: DeletionSettings, planned: frozenset[int] | None = No
 
 def parts(task: Task, rules: DeletionSettings) -> Iterator[Part]:
     """What this job does to boxes, once it is certain that they may go."""
-    yield Part("unpaid for good", _due(task, rules), partial(_delete, task))
+    by_date = and_(candidates(task), _in_scope(task))
+    yield Part("unpaid for good", by_date, refusals(task, rules), partial(_delete, task))
 
 
 def candidates(task: Task) -> ColumnElement[bool]:

@@ -99,7 +99,7 @@ class DueWarning:
             )
 
         name = f"{self.kind} {self.milestone} {' '.join(self.plans)}"
-        return Part(name, and_(self.candidates, none_of(self.refusals)), change)
+        return Part(name, self.candidates, self.refusals, change)
 
 
 def due_warnings(task: Task, rules: DeletionSettings) -> Iterator[DueWarning]:

@@ -23,7 +23,6 @@ from lifecycle_jobs.db.conditions import (
     by_plan,
     days_from,
     latest_charge_not_attempted,
-    none_of,
     on_hold,
     parked_by,
     unapplied_payment,
@@ -61,7 +60,7 @@ def parts(task: Task) -> Iterator[Part]:
         detail = json_object(literal("reason"), literal(UNPAID))
         record_for_boxes(connection, task.origin, "box.suspended", now_suspended, detail=detail)
 
-    yield Part("unpaid", and_(candidates(task), none_of(refusals(task))), change)
+    yield Part("unpaid", candidates(task), refusals(task), change)
 
 
 def candidates(task: Task) -> ColumnElement[bool]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, insert, literal, select
 
 from lifecycle_jobs.db.dialect import among, insert_new, joined, listed
 from lifecycle_jobs.db.session import Store
@@ -163,9 +163,10 @@ def _queue(connection: Connection, source: Source, kind: str, chunk: Sequence[st
         .select_from(events.join(messages, messages.c.message_key == source.key(events.c.customer_id, kind)))
         .where(source.events, events.c.kind == kind, among(events.c.customer_id, chunk))
     )
-    connection.execute(
-        insert_new(connection, message_events, message_events.c.event_id).from_select(["event_id", "message_id"], links)
-    )
+    # If each of them has only now been given a message, none of their events has one: it need not be asked for each.
+    all_new = queued == len(chunk)
+    linking = insert(message_events) if all_new else insert_new(connection, message_events, message_events.c.event_id)
+    connection.execute(linking.from_select(["event_id", "message_id"], links))
     return queued
 
 

@@ -126,9 +126,9 @@ def test_among_many_numbers_sent_as_one_parameter(either: Store, many: list[int]
     assert others == sorted(set(ids) - set(wanted))
 
 
-@pytest.mark.parametrize("many", [[], ["c'2"], ["c1", "C1", 'c"3', "c1,c2", "{c1}"]])
+@pytest.mark.parametrize("many", [[], ["c'2"], ["c1", "C1", 'c"3', "c1,c2", "{c1}"], ["c\\4", "NULL", "", " c1"]])
 def test_among_many_texts(either: Store, many: list[str]) -> None:
-    known = ["c1", "c'2", 'c"3']
+    known = ["c1", "c'2", 'c"3', "c\\4", "NULL"]
     with either.rehearse() as store, store.write() as connection:
         for customer in known:
             factories.customer(connection, customer, email="x@example.it")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -56,7 +57,7 @@ def test_each_chunk_is_read_along_the_index_from_where_the_last_one_ended(store:
     plans: list[str] = []
 
     def explain(_connection: Any, cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:  # noqa: FBT001 -- SQLAlchemy's
-        if " AS chosen" in statement and "address_key)" in statement:
+        if "chosen AS" in statement and "address_key)" in statement:
             beside = cursor.connection.cursor()
             how = "EXPLAIN" if store.dialect == "postgresql" else "EXPLAIN QUERY PLAN"
             plans.append("\n".join(str(row[-1]) for row in beside.execute(f"{how} {statement}", parameters)))
@@ -79,7 +80,7 @@ def test_a_worker_that_chose_boxes_before_another_had_done_them_leaves_them_alon
             factories.box(connection, f"{number}@pec.example.it")
     alert = _alert(task)
     waits_at_gate = func.pg_advisory_xact_lock_shared(_GATE).is_not(None)
-    late = Part(alert.name, and_(alert.due, waits_at_gate), alert.change)
+    late = replace(alert, candidates=and_(alert.candidates, waits_at_gate))
 
     with postgresql_store.engine.connect() as gate, ThreadPoolExecutor(1) as thread:
         gate.execute(select(func.pg_advisory_lock(_GATE)))

@@ -147,7 +147,8 @@ def test_after_the_emergency_stop_no_chunk_begins_and_what_was_in_hand_is_record
         with pytest.raises(EmergencyStop):
             result()
 
-    assert _suspended(populated) == 9  # the first chunk, and one in each worker's hands
+    # The first chunk and one in each worker's hands: nine candidates, one of whom is refused.
+    assert _suspended(populated) == 8
     resume(populated, operator)
     do_day(populated, settings)
     left = as_left(populated)
