@@ -200,8 +200,8 @@ def open_store(
 def open_to_read(url: str) -> Store:
     """The same, for whoever must never change anything: the database itself refuses every write.
 
-    An SQLite file is opened as one that cannot be written to, and is not made if it is not there; on PostgreSQL every
-    transaction is one that only reads.
+    An SQLite file is opened as one that cannot be written to, and is not made if it is not there; the two files that
+    SQLite keeps beside it for whoever else writes may stay. On PostgreSQL every transaction is one that only reads.
     """
     parsed = database_url(url)
     if parsed.get_backend_name() == "sqlite":

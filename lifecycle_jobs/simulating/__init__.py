@@ -95,7 +95,7 @@ def simulate(
     histories = []
     with copied(source, lambda table, _rows: progress(f"copy {table}", 0)) as original:
         for label, settings in configurations:
-            with to_live_in(original, clerk) as copy:
+            with to_live_in(original) as copy:
                 with copy.read() as connection:
                     latest = runs.latest_completed(connection)
                     span = span_between(settings, wanted.days.first, wanted.days.last, latest)

@@ -21,7 +21,7 @@ from lifecycle_jobs.db.session import Store, open_throwaway
 from lifecycle_jobs.db.transfer.copy import Progress, copy_database
 from lifecycle_jobs.errors import LeaseHeld, Refused
 from lifecycle_jobs.forecast.files import write_whole
-from lifecycle_jobs.operators import Operator, resume, stop_everything
+from lifecycle_jobs.operators import Operator, stop_everything
 
 _NAME = "lifecycle-simulation-"
 
@@ -45,16 +45,12 @@ def copied(source: Store, progress: Progress) -> Iterator[Path]:
 
 
 @contextmanager
-def to_live_in(original: Path, operator: Operator) -> Iterator[Store]:
-    """A copy of the copy, for one simulation: the next one finds the original as it was.
-
-    An emergency stop that is on is taken back in it, or nothing would happen at all.
-    """
+def to_live_in(original: Path) -> Iterator[Store]:
+    """A copy of the copy, for one simulation: the next one finds the original as it was."""
     file = original.with_name("lived-in.db")
     shutil.copyfile(original, file)
     try:
         with _opened(file) as store:
-            resume(store, operator)
             yield store
     finally:
         for part in original.parent.glob(f"{file.name}*"):

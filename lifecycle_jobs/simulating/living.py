@@ -6,7 +6,7 @@ that is believed on a later day, a mail that was accepted a week ago) is as old 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
@@ -23,13 +23,14 @@ from lifecycle_jobs.jobs import delete
 from lifecycle_jobs.jobs.task import Progress
 from lifecycle_jobs.mail.outbox import deliver
 from lifecycle_jobs.mail.transports import Nowhere
-from lifecycle_jobs.operators import Operator, approve_number
+from lifecycle_jobs.operators import Operator, approve_number, resume
 from lifecycle_jobs.settings import Settings
 from lifecycle_jobs.simulating.bank import Bank, Trouble, left_open
 from lifecycle_jobs.simulating.chance import Chance
 from lifecycle_jobs.simulating.contents import History, SimulatedDay, Troubles
 from lifecycle_jobs.simulating.happened import what_happened
 from lifecycle_jobs.simulating.payers import Payers
+from lifecycle_jobs.stops import Stop
 
 CLERK: Final = "simulation"
 
@@ -53,10 +54,11 @@ class Living:
         trouble: Trouble | None = None,
         approve_deletions: bool = False,
     ) -> None:
+        # While a stop is on nothing would happen at all.
+        stop = resume(copy, Operator(CLERK, None, span.first))
+        self._told = (*assumptions.told, *_beginning(span, stop))
         self._copy = copy
         self._settings = _harmless(settings, copy)
-        self._span = span
-        self._assumptions = assumptions
         self._approve_deletions = approve_deletions
         chance = Chance(seed)
         with copy.read() as connection:
@@ -80,7 +82,7 @@ class Living:
         with self._copy.read() as connection:
             happened = what_happened(connection, [day.on for day in self._foretold.days])
         days = [SimulatedDay(day.on, happened[day.on], day.figures, refused[day.on]) for day in self._foretold.days]
-        return History(label, days, self._assumptions.told, self._troubles)
+        return History(label, days, self._told, self._troubles)
 
     def _day(self, on: date, progress: Progress) -> int:
         """One business date; how many deletions were refused on it."""
@@ -112,6 +114,17 @@ class Living:
         deliver(
             self._copy, self._settings, on=on, progress=lambda _handled: progress("deliver", 0), transport=Nowhere()
         )
+
+
+def _beginning(span: Span, stop: Stop | None) -> Iterator[str]:
+    """What a person should know about how it begins, beyond that it begins with things as they are."""
+    if span.since < span.first - timedelta(days=1):
+        yield (
+            f"No day between {span.since} and {span.first} is run: the first one catches up with what they left, as "
+            "after downtime."
+        )
+    if stop is not None:
+        yield f"The emergency stop, {stop}, is taken back in the copy."
 
 
 def _too_many(report: DayReport) -> int:

@@ -49,13 +49,16 @@ def on_the_way(history: History) -> Iterator[str]:
     """Sentences about what the forecast does not reckon with, and what a person would have had to do."""
     troubles = history.troubles
     met = troubles.met
-    if met.lost_answers or met.outages:
+    if met.lost_answers:
         found = met.lost_answers - met.never_seen
         yield (
-            f"{met.lost_answers:,} answers of the bank were lost: {found:,} charges were found when looked up, "
-            f"{met.never_seen:,} had never arrived. On {met.outages:,} days nobody reached it. The forecast knows "
-            "nothing of that: what differs from it, but for chance, comes of it."
+            f"{met.lost_answers:,} answers of the bank were lost: {found:,} of the charges were found when it was "
+            f"asked, {met.never_seen:,} had never arrived."
         )
+    if met.outages:
+        yield f"On {_days(met.outages)} nobody reached the bank."
+    if met.lost_answers or met.outages:
+        yield "The forecast reckons with nothing of that: what differs from it by more than chance comes of it."
     if troubles.approved:
         yield f"Deletions over the cap were approved on {_days(len(troubles.approved))}, as asked."
     refused = [day for day in history.days if day.refused]

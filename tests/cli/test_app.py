@@ -20,6 +20,7 @@ COMMANDS = (
     ("replay",),
     ("plan",),
     ("explain",),
+    ("simulate",),
     ("status",),
     ("reconcile",),
     ("audit",),

@@ -42,7 +42,7 @@ def lives(
     found = []
     with copied(source_of(store), in_silence) as original:
         for seed in seeds:
-            with to_live_in(original, CLERK) as copy:
+            with to_live_in(original) as copy:
                 living = Living(copy, settings, span(settings, last), assumptions, seed=seed, trouble=trouble)
                 found.append(living.live("test", in_silence))
     return found

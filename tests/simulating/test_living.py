@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -22,7 +20,7 @@ from lifecycle_jobs.simulating.copying import copied, to_live_in
 from lifecycle_jobs.simulating.living import Living
 from tests import factories
 from tests.auditing import assert_books_are_right
-from tests.daily import all_rows, settings_for
+from tests.daily import Rows, all_rows, settings_for
 from tests.simulating.crowd import DAY, RATES, TODAY, settle
 from tests.simulating.living import CLERK, in_silence, lives, source_of, span
 
@@ -35,10 +33,10 @@ def _quiet() -> None:
     log.configure("error", "json")
 
 
-def rows(store: Store, settings: Settings, days: int, seed: int) -> dict[str, Sequence[dict[str, Any]]]:
+def rows(store: Store, settings: Settings, days: int, seed: int) -> Rows:
     """Every row of a copy in which so many days were lived through, but for how long that took."""
     last = TODAY + (days - 1) * DAY
-    with copied(source_of(store), in_silence) as original, to_live_in(original, CLERK) as copy:
+    with copied(source_of(store), in_silence) as original, to_live_in(original) as copy:
         Living(copy, settings, span(settings, last), RATES, seed=seed, trouble=TROUBLE).live("test", in_silence)
         assert_books_are_right(copy, settings)
         return all_rows(copy, but=WHEN_IT_RAN)
@@ -69,7 +67,7 @@ def test_the_same_seed_is_the_same_history_on_both_databases_in_chunks_of_any_si
     assert (all_rows(sqlite_store), all_rows(postgresql_store)) == before
 
 
-def _history(found: dict[str, Sequence[dict[str, Any]]]) -> dict[str, list[str]]:
+def _history(found: Rows) -> dict[str, list[str]]:
     """Row for row, but for the numbers that rows are given as they come, which chunks and calls at once may swap."""
     numbers = {"id", "event_id", "message_id", "order_id", "charge_id"}
     return {
@@ -106,9 +104,9 @@ def test_deletions_above_the_cap_are_refused_every_day_until_they_are_approved(
         return Living(copy, settings, days, RATES, approve_deletions=approve)
 
     with copied(source, in_silence) as original:
-        with to_live_in(original, CLERK) as copy:
+        with to_live_in(original) as copy:
             waiting = living(copy, approve=False).live("test", in_silence)
-        with to_live_in(original, CLERK) as copy:
+        with to_live_in(original) as copy:
             let_go = living(copy, approve=True).live("test", in_silence)
 
     assert [(day.refused, day.happened.deleted) for day in waiting.days] == [(8, 0), (8, 0)]
@@ -142,8 +140,9 @@ def test_a_simulation_begins_with_things_as_they_are(sqlite_store: Store, tmp_pa
         factories.message(connection, "waiting", told)
     stop_everything(sqlite_store, CLERK, "looking")
 
-    with copied(source_of(sqlite_store), in_silence) as original, to_live_in(original, CLERK) as copy:
-        Living(copy, settings, span(settings, TODAY), replace(RATES, declines={})).live("test", in_silence)
+    with copied(source_of(sqlite_store), in_silence) as original, to_live_in(original) as copy:
+        living = Living(copy, settings, span(settings, TODAY), replace(RATES, declines={}))
+        sentences = living.live("test", in_silence).assumptions
         with copy.read() as connection:
             statuses = connection.scalars(select(charges.c.status).order_by(charges.c.id)).all()
             ends: date | None = connection.scalar(select(boxes.c.expires_on))
@@ -154,3 +153,4 @@ def test_a_simulation_begins_with_things_as_they_are(sqlite_store: Store, tmp_pa
     assert statuses in (["succeeded"], ["not_attempted", "succeeded"])
     assert (renewed, waiting) == (1, 0)
     assert ends == date(2028, 3, 6)
+    assert [sentence for sentence in sentences if "emergency stop" in sentence]
