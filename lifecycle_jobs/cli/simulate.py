@@ -34,7 +34,11 @@ def simulate(
     ] = None,
     config: Annotated[
         list[Path] | None,
-        typer.Option("--config", help="Configuration file; given again, another to compare.", show_default=False),
+        typer.Option(
+            "--config",
+            help="Configuration file; given again, another to compare, on the first one's database.",
+            show_default=False,
+        ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same history.")] = 1,
     decline_rate: DeclineRate = None,
@@ -57,6 +61,7 @@ def simulate(
 ) -> None:
     """Live through days to come on a copy: nobody is charged or written to, and the database is only read."""
     from lifecycle_jobs import log
+    from lifecycle_jobs.db.schema import require_current
     from lifecycle_jobs.db.session import open_to_read
     from lifecycle_jobs.simulating import Wanted, days_to_live
     from lifecycle_jobs.simulating import simulate as live_through
@@ -70,6 +75,7 @@ def simulate(
     log.configure("error", settings.log.format)  # whoever reads the log must not take these for days that were done
     source = open_to_read(settings.database.url)
     try:
+        require_current(source)
         days = days_to_live(
             source,
             clock.business_date(settings.zone),
@@ -146,7 +152,7 @@ def _show(histories: Sequence[History], days: Days, seed: int) -> None:
         _table(f"Side by side, {days.first} to {days.last}", "", labels, side_by_side(histories))
         for other in histories[1:]:
             say(sentence(histories[0], other), style="bold")
-    say("Assumed:", style="bold")
+    say("Assumed by the forecast, and drawn at the same rates:", style="bold")
     for assumed in histories[0].assumptions:
         say(f"  {assumed}")
     say("A copy lived through these days. Nobody was charged or written to, and the database was only read.")

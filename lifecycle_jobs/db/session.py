@@ -278,7 +278,10 @@ def _prepare_to_read(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _prepare_throwaway(connection: sqlite3.Connection, _record: object) -> None:
-    for pragma in ("synchronous = OFF", "wal_autocheckpoint = 4096"):  # without the disk to wait for, often costs little
+    for pragma in (
+        "synchronous = OFF",
+        "wal_autocheckpoint = 4096",
+    ):  # without the disk to wait for, often costs little
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -93,7 +93,7 @@ def simulate(
     """
     clerk = Operator(CLERK, None, wanted.days.first)
     histories = []
-    with copied(source, lambda table, _rows: progress(f"copy {table}", 0)) as original:
+    with copied(source, lambda _table, _rows: progress("copy", 0)) as original:
         for label, settings in configurations:
             with to_live_in(original) as copy:
                 with copy.read() as connection:

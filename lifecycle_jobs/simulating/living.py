@@ -6,14 +6,14 @@ that is believed on a later day, a mail that was accepted a week ago) is as old 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
 from sqlalchemy.exc import OperationalError
 
 from lifecycle_jobs import clock, runs
-from lifecycle_jobs.day import DayReport, Wish, go_through
+from lifecycle_jobs.day import Wish, go_through
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.errors import RunStopped
 from lifecycle_jobs.forecast import foretell
@@ -56,7 +56,7 @@ class Living:
     ) -> None:
         # While a stop is on nothing would happen at all.
         stop = resume(copy, Operator(CLERK, None, span.first))
-        self._told = (*assumptions.told, *_beginning(span, stop))
+        self._told = (*map(str, assumptions.told), *_beginning(span, stop))
         self._copy = copy
         self._settings = _harmless(settings, copy)
         self._approve_deletions = approve_deletions
@@ -104,11 +104,9 @@ class Living:
 
     def _run(self, on: date, progress: Progress) -> int:
         report = go_through(self._copy, self._settings, self._bank, on, Wish(deliver=False), progress)
-        too_many = _too_many(report)
-        self._troubles.failures += [
-            (on, failure) for failure in report.failures if not too_many or failure not in _refusals(report)
-        ]
-        return too_many
+        refusals = [job.refused for job in report.jobs if job.refused is not None]  # told by their numbers
+        self._troubles.failures += [(on, failure) for failure in report.failures if failure not in refusals]
+        return sum(job.skipped.get(delete.TOO_MANY, 0) for job in report.jobs)
 
     def _deliver(self, on: date, progress: Progress) -> None:
         deliver(
@@ -125,14 +123,6 @@ def _beginning(span: Span, stop: Stop | None) -> Iterator[str]:
         )
     if stop is not None:
         yield f"The emergency stop, {stop}, is taken back in the copy."
-
-
-def _too_many(report: DayReport) -> int:
-    return sum(job.skipped.get(delete.TOO_MANY, 0) for job in report.jobs if job.job == delete.NAME)
-
-
-def _refusals(report: DayReport) -> Sequence[str]:
-    return [job.refused for job in report.jobs if job.refused is not None]
 
 
 def _harmless(settings: Settings, copy: Store) -> Settings:

@@ -51,11 +51,11 @@ def test_the_same_seed_is_the_same_history_on_both_databases_in_chunks_of_any_si
             settle(connection, 40, ends_within=15)
     before = all_rows(sqlite_store), all_rows(postgresql_store)
 
-    once = rows(sqlite_store, settings, days=6, seed=1)
-    another = rows(sqlite_store, settings, days=6, seed=2)
+    once = rows(sqlite_store, settings, days=4, seed=1)
+    another = rows(sqlite_store, settings, days=4, seed=2)
     monkeypatch.setattr(Bank, "parallel", True)
     in_small_chunks = settings.model_copy(update={"database": settings.database.model_copy(update={"chunk_size": 2})})
-    again = rows(postgresql_store, in_small_chunks, days=6, seed=1)
+    again = rows(postgresql_store, in_small_chunks, days=4, seed=1)
 
     assert {row["status"] for row in once["charges"]} >= {
         "succeeded",
@@ -82,7 +82,7 @@ def test_without_trouble_and_chance_the_days_are_those_of_the_forecast(sqlite_st
         settle(connection, 40, ends_within=30)
     certain = Assumptions({"card": Declines(1.0, hard=1.0)}, ByHand(1.0, {15: 1.0}))
 
-    (history,) = lives(sqlite_store, settings, TODAY + 6 * DAY, certain, seeds=[1])
+    (history,) = lives(sqlite_store, settings, TODAY + 3 * DAY, certain, seeds=[1])
 
     for day in history.days:
         assert day.happened.as_dict() == day.foretold.as_dict(), day.on

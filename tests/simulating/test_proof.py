@@ -66,9 +66,9 @@ def test_monthly_counts_of_a_year_lie_in_the_interval_of_twenty_seeds(sqlite_sto
 def test_counts_of_some_days_lie_in_the_interval_of_a_few_seeds(sqlite_store: Store, tmp_path: Path) -> None:
     log.configure("error", "json")
     settings = settings_for(tmp_path)
-    last = TODAY + 6 * DAY
+    last = TODAY + 4 * DAY
     with sqlite_store.write() as connection:
-        settle(connection, 60, ends_within=20)
+        settle(connection, 50, ends_within=15)
 
     histories = lives(sqlite_store, settings, last, RATES, seeds=range(1, 5))
 
