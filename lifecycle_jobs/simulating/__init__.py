@@ -67,16 +67,20 @@ def days_to_live(source: Store, today: date, first: date | None, last: date | No
         latest = runs.latest_completed(connection)
     begin = first or first_to_come(today, latest)
     end = last or months_later(begin, _A_YEAR) - timedelta(days=1)
-    if latest is not None and begin <= latest:
-        raise Refused(
-            f"--from {begin}: the run of {latest} is done, and a simulation begins with things as they are now. Begin "
-            f"on {latest + timedelta(days=1)} or later."
-        )
+    _require_open(begin, latest)
     if end < begin:
         raise Refused(f"--to {end} lies before --from {begin}.")
     if end >= months_later(begin, 12 * _LONGEST_YEARS):
         raise Refused(f"--to {end} is more than {_LONGEST_YEARS} years after {begin}: simulate a shorter time.")
     return Days(begin, end)
+
+
+def _require_open(first: date, latest: date | None) -> None:
+    if latest is not None and first <= latest:
+        raise Refused(
+            f"--from {first}: the run of {latest} is done, and a simulation begins with things as they are now. Begin "
+            f"on {latest + timedelta(days=1)} or later."
+        )
 
 
 def simulate(
@@ -89,7 +93,8 @@ def simulate(
 ) -> list[History]:
     """Live through the days under each configuration, known by its label, and each time with the same luck.
 
-    `keep_in` is a file for the copy that was lived in last. Raises LeaseHeld while a run is under way.
+    `keep_in` is a file for the copy that was lived in last. Raises LeaseHeld while a run is under way, and Refused if
+    the first day was run since it was asked for.
     """
     clerk = Operator(CLERK, None, wanted.days.first)
     histories = []
@@ -98,6 +103,7 @@ def simulate(
             with to_live_in(original) as copy:
                 with copy.read() as connection:
                     latest = runs.latest_completed(connection)
+                    _require_open(wanted.days.first, latest)
                     span = span_between(settings, wanted.days.first, wanted.days.last, latest)
                     assumptions = assume(connection, span, wanted.given)
                 living = Living(

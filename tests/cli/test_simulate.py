@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
 import sqlite3
 from datetime import date
 from hashlib import sha256
@@ -14,6 +16,7 @@ from freezegun import freeze_time
 
 from lifecycle_jobs import lease
 from lifecycle_jobs.db.session import open_store
+from lifecycle_jobs.simulating.bank import Bank
 from tests import factories
 from tests.cli.conftest import Type
 
@@ -140,6 +143,30 @@ def test_days_that_were_run_are_not_lived_through_again(lifecycle: Type, provide
 
     assert later.code == 0
     assert "No day between 2027-03-29 and 2027-04-02 is run" in later.out
+
+
+@freeze_time(TODAY)
+def test_asked_to_stop_it_leaves_nothing_behind(
+    lifecycle: Type, provider: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del provider
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    there = []
+
+    def asked_to_stop(_bank: Bank, _on: date) -> None:
+        there.append([each.name for each in folder.iterdir()])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Bank, "begin", asked_to_stop)
+
+    stopped = lifecycle("simulate")
+
+    assert stopped.code == 143
+    assert "Stopped as asked. The copy is gone, and nothing else was touched." in stopped.err
+    assert len(there) == len(there[0]) == 1
+    assert list(folder.iterdir()) == []
 
 
 def test_while_a_run_is_under_way_there_is_nothing_to_begin_with(

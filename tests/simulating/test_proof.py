@@ -32,8 +32,8 @@ WRONG: Mapping[str, Assumptions] = {
     "the first charge of a card is declined more often": otherwise(
         card=Declines(0.35, hard=0.2, by_slot={7: 0.16, 5: 0.6})
     ),
-    "cards are declined at every slot alike": otherwise(card=Declines(0.2, hard=0.2)),
-    "more declines are for good": otherwise(card=Declines(0.35, hard=0.4, by_slot={7: 0.12, 5: 0.6})),
+    "cards are declined at every slot alike": otherwise(card=Declines(0.3, hard=0.2)),
+    "more declines are for good": otherwise(card=Declines(0.35, hard=0.6, by_slot={7: 0.12, 5: 0.6})),
     "PayPal is declined more often": otherwise(paypal=Declines(0.3, hard=0.1)),
     "more are paid by hand": replace(RATES, by_hand=replace(RATES.by_hand, rate=0.7)),
     "as many are paid by hand, on other days": replace(RATES, by_hand=ByHand(0.65)),
