@@ -97,7 +97,7 @@ def simulate(
     else:
         _show(histories, days, seed)
         if keep is not None:
-            _say_kept(keep)
+            _say_kept(keep, days)
 
 
 def _configurations(files: Sequence[Path]) -> list[tuple[str, Settings]]:
@@ -162,6 +162,6 @@ def _table(title: str, of: str, columns: Sequence[str], rows: Iterable[tuple[str
     table(title, (of, *columns), [(name, *cells) for name, cells in rows], right=columns)
 
 
-def _say_kept(keep: Path) -> None:
+def _say_kept(keep: Path, days: Days) -> None:
     say(f"The copy is kept in {keep}, with the emergency stop on: the holders in it are the real ones. To look at it:")
-    say(f"  LIFECYCLE_DATABASE__URL=sqlite:///{keep} lifecycle-jobs explain ADDRESS")
+    say(f"  LIFECYCLE_DATABASE__URL=sqlite:///{keep} lifecycle-jobs explain ADDRESS --on {days.last}")
