@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -10,10 +13,25 @@ from zoneinfo import ZoneInfo
 _SLEEPLESS: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """A virtual machine that was paused must notice how long; CLOCK_MONOTONIC stands still meanwhile, but is everywhere."""
 
+_STANDS_AT: ContextVar[datetime | None] = ContextVar("_STANDS_AT", default=None)
+
 
 def now() -> datetime:
     """This moment, in UTC. For leases, retries and records; never for business rules."""
-    return datetime.now(UTC)
+    return _STANDS_AT.get() or datetime.now(UTC)
+
+
+@contextmanager
+def standing_at(moment: datetime) -> Iterator[None]:
+    """For what is done in the block it is this moment, for nothing else: so simulated days are dated as they would be.
+
+    Threads that are started in the block are on time: what they renew or wait for is real.
+    """
+    before = _STANDS_AT.set(moment)
+    try:
+        yield
+    finally:
+        _STANDS_AT.reset(before)
 
 
 def running() -> float:
@@ -23,4 +41,4 @@ def running() -> float:
 
 def business_date(zone: ZoneInfo) -> date:
     """Today's calendar date where the business is. `date.today()` would give the machine's."""
-    return datetime.now(zone).date()
+    return now().astimezone(zone).date()

@@ -41,6 +41,7 @@ from lifecycle_jobs.cli.forecast import forecast
 from lifecycle_jobs.cli.output import complain
 from lifecycle_jobs.cli.report import report
 from lifecycle_jobs.cli.setting import config_before_command
+from lifecycle_jobs.cli.simulate import simulate
 from lifecycle_jobs.cli.when_typed import Offered, when_typed
 from lifecycle_jobs.errors import (
     EmergencyStop,
@@ -67,6 +68,7 @@ _COMMANDS: Offered = {
     "reconcile": payments.reconcile,
     "report": report,
     "forecast": forecast,
+    "simulate": simulate,
     "audit": audit,
     "deliver": mail.deliver,
     "preview": mail.preview,

@@ -6,12 +6,15 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from lifecycle_jobs.errors import Refused
 
 if TYPE_CHECKING:
     from lifecycle_jobs.jobs.task import Progress as Advance
@@ -35,6 +38,17 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_as_text))
 
 
+def write_text(file: Path, text: str) -> None:
+    """A file that was asked for: whole or not at all. Raises Refused if it cannot be written."""
+    from lifecycle_jobs.forecast.files import write_whole
+
+    try:
+        with write_whole(file) as unfinished:
+            unfinished.write(text.encode())
+    except OSError as error:
+        raise Refused(f"{file} cannot be written: {error.strerror}") from error
+
+
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
     """A table; the columns named in `right` hold numbers."""
     shown = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
@@ -51,8 +65,8 @@ def counts(values: Mapping[str, int], between: str = ", ") -> str:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Advance]:
-    """Shows how far long work has come, on a terminal only."""
+def progress_bar(totals: Mapping[str, int] | None = None) -> Iterator[Advance]:
+    """Shows how far long work has come, on a terminal only; of what has a total, how much is left."""
     if not error_console.is_terminal:
         yield lambda _name, _rows: None
         return
@@ -70,7 +84,7 @@ def progress_bar() -> Iterator[Advance]:
 
         def advance(name: str, rows: int) -> None:
             if name not in known:
-                known[name] = bar.add_task(name, total=None)
+                known[name] = bar.add_task(name, total=(totals or {}).get(name))
             bar.advance(known[name], rows)
 
         yield advance

@@ -49,6 +49,17 @@ def require_ready(store: Store) -> None:
     if empty and store.dialect == "sqlite":
         upgrade(store)
         return
+    _require_head(found)
+
+
+def require_current(store: Store) -> None:
+    """The same for whoever only reads: nothing is made. Raises DatabaseNotReady with what to do."""
+    with store.read() as connection:
+        found = version(connection)
+    _require_head(found)
+
+
+def _require_head(found: str | None) -> None:
     if found == HEAD:
         return
     if found is None:

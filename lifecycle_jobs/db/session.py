@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, Update, create_engine, event, make_url
@@ -196,6 +197,43 @@ def open_store(
     return Store(engine)
 
 
+def open_to_read(url: str) -> Store:
+    """The same, for whoever must never change anything: the database itself refuses every write.
+
+    An SQLite file is opened as one that cannot be written to, and is not made if it is not there; the two files that
+    SQLite keeps beside it for whoever else writes may stay. On PostgreSQL every transaction is one that only reads.
+    """
+    parsed = database_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        # Absolute, and quoted as such a URL asks for: a name may hold a question mark.
+        file = f"{Path(parsed.database or '').absolute().as_uri()}?mode=ro"
+        engine = create_engine(
+            parsed,
+            creator=partial(sqlite3.connect, file, uri=True, timeout=_SQLITE_BUSY_SECONDS, check_same_thread=False),
+            poolclass=NullPool,
+            hide_parameters=True,
+        )
+        event.listen(engine, "connect", _prepare_to_read)
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        options = f"-c default_transaction_read_only=on -c timezone=UTC {_NOBODY_SLEEPS}"
+        engine = create_engine(
+            parsed, connect_args={"options": options, **_NOTICE_SILENCE}, poolclass=NullPool, hide_parameters=True
+        )
+    return Store(engine)
+
+
+def open_throwaway(file: Path) -> Store:
+    """An SQLite file that nobody will miss: nothing waits for the disk, and a power cut may spoil all of it."""
+    engine = create_engine(
+        URL.create("sqlite", database=str(file)), connect_args={"timeout": _SQLITE_BUSY_SECONDS}, hide_parameters=True
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", _prepare_throwaway)
+    event.listen(engine, "begin", _begin_throwaway)
+    return Store(engine)
+
+
 def _nobody_dawdles(seconds: int) -> str:
     limits = f"-c statement_timeout={seconds}s -c idle_in_transaction_session_timeout={seconds}s"
     return f"{limits} -c client_connection_check_interval=1s"
@@ -232,6 +270,25 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object, *, cache_mi
     for pragma in ("journal_mode = WAL", "foreign_keys = ON", "wal_autocheckpoint = 65536"):
         connection.execute(f"PRAGMA {pragma}")
     connection.execute(f"PRAGMA cache_size = -{cache_mib * 1024}")
+
+
+def _prepare_to_read(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA query_only = ON")
+
+
+def _prepare_throwaway(connection: sqlite3.Connection, _record: object) -> None:
+    for pragma in (
+        "synchronous = OFF",
+        "wal_autocheckpoint = 4096",
+    ):  # without the disk to wait for, often costs little
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_throwaway(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if not options.get("lifecycle_alone"):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("lifecycle_write") else "BEGIN")
 
 
 def _each_statement_alone(connection: Connection) -> Connection:

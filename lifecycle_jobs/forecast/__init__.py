@@ -12,36 +12,33 @@ from __future__ import annotations
 
 from datetime import date
 
+from sqlalchemy import Connection
+
 from lifecycle_jobs import runs
 from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.forecast.assumptions import Assumptions
 from lifecycle_jobs.forecast.contents import Forecast
 from lifecycle_jobs.forecast.last_year import Given, assume
 from lifecycle_jobs.forecast.projection import project
 from lifecycle_jobs.forecast.reading import read_population
-from lifecycle_jobs.forecast.span import span_of_months
+from lifecycle_jobs.forecast.span import Span, span_of_months
 from lifecycle_jobs.settings import Settings
 
 
 def forecast(store: Store, settings: Settings, today: date, months: int, given: Given) -> Forecast:
     """So many calendar months from today on, or from the day after the latest completed run if that is later."""
-    deletion, catalog = settings.deletion, settings.catalog()
-    proof_days = deletion.delivered_warning_days if deletion.require_delivered_warning else None
     with store.read() as connection:
-        span = span_of_months(
-            catalog,
-            today,
-            runs.latest_completed(connection),
-            months,
-            max_amount_cents=settings.gateway.max_amount,
-            proof_days=proof_days,
-        )
-        assumptions = assume(connection, span, given)
-        population = read_population(connection, span)
+        span = span_of_months(settings, today, runs.latest_completed(connection), months)
+        return foretell(connection, settings, span, assume(connection, span, given))
+
+
+def foretell(connection: Connection, settings: Settings, span: Span, assumptions: Assumptions) -> Forecast:
+    """The days of a span, under the configuration that it was made of and these assumptions."""
     return project(
-        population,
-        catalog,
+        read_population(connection, span),
+        span.catalog,
         assumptions,
-        proof_days=proof_days,
-        max_percent=deletion.max_percent,
-        always_allowed=deletion.always_allowed,
+        proof_days=span.proof_days,
+        max_percent=settings.deletion.max_percent,
+        always_allowed=settings.deletion.always_allowed,
     )

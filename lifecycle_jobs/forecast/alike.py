@@ -27,7 +27,7 @@ from lifecycle_jobs.forecast.prices import extras_by_box, renewal_gross, renews_
 from lifecycle_jobs.forecast.span import Span
 from lifecycle_jobs.jobs.auto_renew import declined_hard, method_replaced
 from lifecycle_jobs.jobs.send_alerts import BEFORE_EXPIRY
-from lifecycle_jobs.policy import UNPAID
+from lifecycle_jobs.policy import UNPAID, Catalog
 
 _SET_ASIDE: Final = "set_aside"
 _UNAPPLIED: Final = "unapplied"
@@ -152,17 +152,30 @@ class Alike:
     def _way(self, gross: ColumnElement[int]) -> ColumnElement[str]:
         """How the next renewal is paid."""
         kind = payment_methods.c.kind
-        by_a_person = and_(boxes.c.status == "suspended", boxes.c.suspended_reason != UNPAID)
         too_dear = and_(kind != "credit", boxes.c.status == "active", gross > self.span.max_amount_cents)
         return case(
             (unapplied_payment(), _UNAPPLIED),
-            (by_a_person, _SET_ASIDE),
+            (_suspended_by_a_person, _SET_ASIDE),
             (~renews_itself(self.span.catalog), "by_hand"),
             (kind == "agreement", "agreement"),
             (gross == 0, "free"),
             (too_dear, _SET_ASIDE),
             else_=kind,
         )
+
+
+_suspended_by_a_person = and_(boxes.c.status == "suspended", boxes.c.suspended_reason != UNPAID)
+
+
+def may_be_paid_by_hand(catalog: Catalog) -> ColumnElement[bool]:
+    """The boxes of which a share is taken to be paid by hand: their way is `by_hand`, and nobody gave notice."""
+    return and_(
+        boxes.c.status.in_(("active", "suspended")),
+        boxes.c.cancelled_on.is_(None),
+        ~unapplied_payment(),
+        ~_suspended_by_a_person,
+        ~renews_itself(catalog),
+    )
 
 
 def _bit(condition: ColumnElement[bool]) -> ColumnElement[str]:

@@ -11,16 +11,20 @@ from typing import IO
 
 
 @contextmanager
-def write_whole(file: Path) -> Iterator[IO[bytes]]:
-    """What is written in the block becomes the file at its end; after an error nothing has changed."""
+def write_whole(file: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
+    """What is written in the block becomes the file at its end; after an error nothing has changed.
+
+    One that is `private` can be read by its owner alone.
+    """
     with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as unfinished:
         try:
             yield unfinished
         except BaseException:
             Path(unfinished.name).unlink()
             raise
-    # The file that a person asked for is as readable as any other that he writes.
-    mask = os.umask(0)
-    os.umask(mask)
-    Path(unfinished.name).chmod(0o666 & ~mask)
+    if not private:
+        # The file that a person asked for is as readable as any other that he writes.
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(unfinished.name).chmod(0o666 & ~mask)
     Path(unfinished.name).replace(file)

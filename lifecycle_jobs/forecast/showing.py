@@ -30,7 +30,11 @@ Rows = Iterator[tuple[str, Sequence[str], Sequence[str]]]
 def months(forecast: Forecast) -> Rows:
     """Each month, and all of them."""
     for month in forecast.months():
-        yield _month(month.first, month.last), _money(month.figures), _ends(month.figures, _days(month.days_over_cap))
+        yield (
+            month_name(month.first, month.last),
+            _money(month.figures),
+            _ends(month.figures, _days(month.days_over_cap)),
+        )
     total = forecast.total()
     yield "all", _money(total), _ends(total, _days([day.on for day in forecast.days if day.over_cap]))
 
@@ -49,9 +53,9 @@ def money(forecast: Forecast) -> Iterator[Sequence[str]]:
         if total.renewed[way] or total.charges[way]:
             charges = f"{total.charges[way]:,.0f}" if way in CHARGED else ""
             declined = f"{total.declined[way]:,.0f}" if way in CHARGED else ""
-            yield way, f"{total.renewed[way]:,.0f}", _euros(total.cents[way]), charges, declined
+            yield way, f"{total.renewed[way]:,.0f}", whole_euros(total.cents[way]), charges, declined
     if total.addon_cents:
-        yield "credit, for add-ons", f"{total.events['addon.renewed']:,.0f}", _euros(total.addon_cents), "", ""
+        yield "credit, for add-ons", f"{total.events['addon.renewed']:,.0f}", whole_euros(total.addon_cents), "", ""
 
 
 def left_out(forecast: Forecast) -> Sentence | None:
@@ -103,18 +107,9 @@ def as_csv(forecast: Forecast) -> str:
     written = csv.writer(text, lineterminator="\n")
     header: list[str] = []
     for day in forecast.days:
-        figures = day.figures
-        cells = {"date": day.on.isoformat(), "living": _number(day.living), "expiring": _number(figures.expiring)}
-        cells |= {f"renewed_{way}": _number(figures.renewed[way]) for way in WAYS}
-        cells |= {f"euros_{way}": euros(round(figures.cents[way])) for way in WAYS}
-        cells |= {f"charges_{way}": _number(figures.charges[way]) for way in CHARGED}
-        cells |= {f"declined_{way}": _number(figures.declined[way]) for way in CHARGED}
-        cells |= {"suspended": _number(figures.suspended), "deleted": _number(figures.deleted)}
+        cells = {"date": day.on.isoformat(), "living": _number(day.living)}
         cells |= {"deletion_cap": str(day.cap), "over_cap": "true" if day.over_cap else "false"}
-        cells |= {"addons_short": _number(figures.addons_short), "addon_euros": euros(round(figures.addon_cents))}
-        cells |= {f"events_{_flat(kind)}": _number(figures.events[kind]) for kind in MESSAGES}
-        cells |= {f"emails_{_flat(kind)}": _number(figures.emails[kind]) for kind in MESSAGES}
-        cells["emails"] = _number(figures.emails.total())
+        cells |= cells_of(day.figures)
         if not header:
             header = list(cells)
             written.writerow(header)
@@ -122,11 +117,26 @@ def as_csv(forecast: Forecast) -> str:
     return text.getvalue()
 
 
+def cells_of(figures: Figures) -> dict[str, str]:
+    """Every number by the name of its column."""
+    cells = {"expiring": _number(figures.expiring)}
+    cells |= {f"renewed_{way}": _number(figures.renewed[way]) for way in WAYS}
+    cells |= {f"euros_{way}": euros(round(figures.cents[way])) for way in WAYS}
+    cells |= {f"charges_{way}": _number(figures.charges[way]) for way in CHARGED}
+    cells |= {f"declined_{way}": _number(figures.declined[way]) for way in CHARGED}
+    cells |= {"suspended": _number(figures.suspended), "deleted": _number(figures.deleted)}
+    cells |= {"addons_short": _number(figures.addons_short), "addon_euros": euros(round(figures.addon_cents))}
+    cells |= {f"events_{_flat(kind)}": _number(figures.events[kind]) for kind in MESSAGES}
+    cells |= {f"emails_{_flat(kind)}": _number(figures.emails[kind]) for kind in MESSAGES}
+    cells["emails"] = _number(figures.emails.total())
+    return cells
+
+
 def _money(figures: Figures) -> Sequence[str]:
     return (
         f"{figures.expiring:,.0f}",
         f"{figures.renewed.total():,.0f}",
-        _euros(figures.cents.total()),
+        whole_euros(figures.cents.total()),
         f"{figures.declined.total():,.0f}",
         f"{figures.addons_short:,.0f}",
     )
@@ -141,7 +151,7 @@ def _days(over_cap: Sequence[date]) -> str:
     return "" if not over_cap else "1 day" if len(over_cap) == 1 else f"{len(over_cap)} days"
 
 
-def _month(first: date, last: date) -> str:
+def month_name(first: date, last: date) -> str:
     """`2027-03`, or the days of it where it is only a part."""
     whole = first.day == 1 and _next_day(last).day == 1
     return f"{first:%Y-%m}" if whole else f"{first:%Y-%m-%d}/{last:%d}"
@@ -151,7 +161,8 @@ def _next_day(day: date) -> date:
     return date.fromordinal(day.toordinal() + 1)
 
 
-def _euros(cents: float) -> str:
+def whole_euros(cents: float) -> str:
+    """An amount as a person is shown it: 1208 → `12`."""
     return f"{cents / 100:,.0f}"
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from lifecycle_jobs.policy import Catalog, months_later
+from lifecycle_jobs.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +51,26 @@ class Span:
         return (self.last - self.first).days // 365 + 2
 
 
-def span_of_months(
-    catalog: Catalog,
-    today: date,
-    latest_run: date | None,
-    months: int,
-    *,
-    max_amount_cents: int,
-    proof_days: int | None,
-) -> Span:
-    """So many calendar months from today on, or from tomorrow if today's run is done."""
+def first_to_come(today: date, latest_run: date | None) -> date:
+    """Today, or the day after the latest completed run if that is later."""
     done = latest_run is not None and latest_run >= today
-    first = latest_run + timedelta(days=1) if done and latest_run is not None else today
-    since = first - timedelta(days=1) if latest_run is None else latest_run
-    last = months_later(first, months) - timedelta(days=1)
-    return Span(catalog, first, last, since, max_amount_cents, proof_days)
+    return latest_run + timedelta(days=1) if done and latest_run is not None else today
+
+
+def span_between(settings: Settings, first: date, last: date, latest_run: date | None) -> Span:
+    """These days under this configuration; `first` comes after the latest completed run."""
+    deletion = settings.deletion
+    return Span(
+        catalog=settings.catalog(),
+        first=first,
+        last=last,
+        since=first - timedelta(days=1) if latest_run is None else latest_run,
+        max_amount_cents=settings.gateway.max_amount,
+        proof_days=deletion.delivered_warning_days if deletion.require_delivered_warning else None,
+    )
+
+
+def span_of_months(settings: Settings, today: date, latest_run: date | None, months: int) -> Span:
+    """So many calendar months from the first day to come."""
+    first = first_to_come(today, latest_run)
+    return span_between(settings, first, months_later(first, months) - timedelta(days=1), latest_run)

@@ -252,6 +252,11 @@ def _presentation(charge: Row[Any], box_address: str, order_number: str, policy:
     )
 
 
+def slot_of(idempotency_key: str) -> int:
+    """The slot that a charge of a box is for, as its key tells."""
+    return int(idempotency_key.rsplit("-", 2)[1])
+
+
 def _key_of_slot(key: str, slot: int, attempt: int) -> str:
     return "-".join((key.rsplit("-", 2)[0], str(slot), str(attempt)))
 

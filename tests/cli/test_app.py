@@ -22,6 +22,7 @@ COMMANDS = (
     ("explain",),
     ("console",),
     ("console", "password"),
+    ("simulate",),
     ("status",),
     ("reconcile",),
     ("audit",),

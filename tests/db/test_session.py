@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from lifecycle_jobs.db import tables
-from lifecycle_jobs.db.session import Store, open_beside
+from lifecycle_jobs.db.schema import upgrade
+from lifecycle_jobs.db.session import Store, open_beside, open_store, open_throwaway, open_to_read
 from tests import factories
 
 
@@ -100,3 +102,39 @@ def test_a_store_that_gave_its_memory_back_works_as_before(store: Store) -> None
         assert connection.execute(select(1)).scalar_one() == 1
     with store.write() as connection:
         assert connection.execute(select(1)).scalar_one() == 1
+
+
+def test_a_database_that_is_opened_to_read_takes_no_write_by_whatever_way(store: Store) -> None:
+    with store.write() as connection:
+        factories.customer(connection)
+    reading = open_to_read(store.engine.url.render_as_string(hide_password=False))
+
+    with reading.read() as connection:
+        assert factories.count(connection, tables.customers) == 1
+    for way in (reading.write, reading.read):
+        with pytest.raises(DBAPIError, match=r"read.?only"), way() as connection:
+            connection.execute(update(tables.customers).values(name="Somebody else"))
+    with pytest.raises(DBAPIError, match=r"read.?only"), reading.read() as connection:
+        connection.execute(text("CREATE TABLE another (id INTEGER)"))
+
+
+def test_a_file_to_be_read_is_found_whatever_its_name_and_never_made(tmp_path: Path) -> None:
+    odd = open_store(f"sqlite:///{tmp_path}/a file? of 50%.db")
+    upgrade(odd)
+
+    with open_to_read(f"sqlite:///{tmp_path}/a file? of 50%.db").read() as connection:
+        assert factories.count(connection, tables.customers) == 0
+    with pytest.raises(OperationalError, match="unable to open"), open_to_read(f"sqlite:///{tmp_path}/no.db").read():
+        pass
+    assert not (tmp_path / "no.db").exists()
+
+
+def test_a_file_that_nobody_will_miss_waits_for_no_disk(tmp_path: Path) -> None:
+    store = open_throwaway(tmp_path / "throwaway.db")
+
+    with store.write() as connection:
+        assert connection.scalar(text("PRAGMA synchronous")) == 0
+        connection.execute(text("CREATE TABLE some (id INTEGER)"))
+    with store.read() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM some")) == 0
+    store.engine.dispose()
