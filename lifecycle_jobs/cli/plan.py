@@ -115,6 +115,7 @@ def _as_dict(office: Office, found: DayPlan, box: str | None) -> dict[str, Any]:
         "skipped": {job.job: job.skipped for job in found.report.jobs},
         "parked": {job.job: job.parked for job in found.report.jobs},
         "messages": found.report.queued,
+        "suspensions_only_by_this_plan": found.approve_suspensions,
         "deletions_only_by_this_plan": found.approve_deletions,
         "notes": list(_notes(office, found)),
         "actions": [action_as_dict(action) for action in _of_box(found.actions(), box)],
@@ -173,6 +174,7 @@ def _show_actions(title: str, actions: Sequence[Action], number: int) -> None:
 def _notes(office: Office, found: DayPlan) -> Iterator[str]:
     """What the plan cannot know, and what stands in the way of the run."""
     from lifecycle_jobs.stops import Switch
+    from lifecycle_jobs.watching.telling import told
 
     if found.report.run_pass is None:
         yield f"{found.on} is completed already. (--again looks for everything once more.)"
@@ -180,11 +182,11 @@ def _notes(office: Office, found: DayPlan) -> Iterator[str]:
         yield "What the gateway will answer cannot be known: every charge is planned as one that goes through."
     if found.on > office.today:
         yield f"The days before {found.on} are not played: it is planned as if it came now."
-    if found.approve_deletions is not None:
-        yield (
-            f"{found.approve_deletions:,} deletions are too many to be made unasked: only a run with this plan's hash "
-            "makes them."
-        )
+    for number, what in ((found.approve_suspensions, "suspensions"), (found.approve_deletions, "deletions")):
+        if number is not None:
+            yield f"{number:,} {what} are too many to be made unasked: only a run with this plan's hash makes them."
+    for each in found.report.unusual:
+        yield f"Unusual: {told(each)}"
     stop = Switch(office.store).stopped()
     if stop is not None:
         yield f"The emergency stop is on ({stop}): no run begins until lifecycle-jobs resume."

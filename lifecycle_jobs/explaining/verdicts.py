@@ -27,6 +27,7 @@ from lifecycle_jobs.explaining.left_alone import left_alone
 from lifecycle_jobs.explaining.not_due import not_due
 from lifecycle_jobs.jobs import auto_renew, delete, reconcile_charges, renew_addons, send_alerts, suspend
 from lifecycle_jobs.jobs.actions import Action, actions, charges_before
+from lifecycle_jobs.jobs.approvals import TO_BE_APPROVED
 from lifecycle_jobs.jobs.eligibility import charging_window
 from lifecycle_jobs.jobs.task import Task
 from lifecycle_jobs.payments.gateways import open_gateway
@@ -108,7 +109,8 @@ def _verdicts_of(task: Task, settings: Settings, box_id: int, work: Callable[[Ta
     if refused:
         return refused
     if report.refused is not None:
-        return [Verdict(task.job, False, delete.TOO_MANY, report.refused)]
+        reason = next(each for each in TO_BE_APPROVED if each in report.skipped)
+        return [Verdict(task.job, False, reason, report.refused)]
     return [Verdict(task.job, False, NOT_DUE, "nothing came of it")]
 
 
