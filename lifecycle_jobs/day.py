@@ -31,13 +31,14 @@ from lifecycle_jobs.jobs.task import Progress, Task
 from lifecycle_jobs.mail import records
 from lifecycle_jobs.mail.compose import compose, compose_within, of_run, unfinished_operations
 from lifecycle_jobs.mail.report import DeliveryReport
-from lifecycle_jobs.operators import Operator, approve_number, note_retry
+from lifecycle_jobs.operators import Operator, approve_numbers, note_retry
 from lifecycle_jobs.payments import refunds
 from lifecycle_jobs.payments.gateway import Gateway
 from lifecycle_jobs.payments.gateways import open_gateway
 from lifecycle_jobs.runs import JobReport, Run
 from lifecycle_jobs.settings import Settings
 from lifecycle_jobs.stops import Switch, heeding
+from lifecycle_jobs.watching.noticing import Unusual, notice
 
 log = structlog.get_logger()
 
@@ -59,21 +60,33 @@ JOBS: Sequence[tuple[str, str]] = (
 class Wish:
     """What a run was asked for beyond its date. Without `deliver` its messages wait for whoever delivers all day.
 
-    With a `plan`, known by its digest, no other boxes are deleted than `planned_deletions`.
+    `approve_suspensions` and `approve_deletions` let exactly so many go although they are too many. With a `plan`,
+    known by its digest, no other boxes are suspended than `planned_suspensions`, and none deleted but
+    `planned_deletions`; each where it is given.
     """
 
     since: date | None = None
     again: bool = False
     take_up: bool = False
+    approve_suspensions: int | None = None
     approve_deletions: int | None = None
     deliver: bool = True
     plan: str | None = None
+    planned_suspensions: frozenset[int] | None = None
     planned_deletions: frozenset[int] | None = None
+
+    def approves(self, job: str) -> bool:
+        """Whether a job may do what it has refused before."""
+        numbers = {suspend.NAME: self.approve_suspensions, delete.NAME: self.approve_deletions}
+        return numbers.get(job) is not None
 
 
 @dataclass(slots=True)
 class DayReport:
-    """What a run did, or would do. `run_pass` is none if there was nothing to do."""
+    """What a run did, or would do. `run_pass` is none if there was nothing to do.
+
+    `failures` are for a person to act on; `unusual` is for a person to look at, and fails nothing.
+    """
 
     on: date
     run_pass: int | None = None
@@ -82,6 +95,7 @@ class DayReport:
     delivery: DeliveryReport = field(default_factory=DeliveryReport)
     unresolved_charges: int = 0
     failures: list[str] = field(default_factory=list)
+    unusual: Sequence[Unusual] = ()
     would_do: Sequence[Action] | None = None
     compose_seconds: float = 0.0
     delivery_seconds: float = 0.0
@@ -114,8 +128,14 @@ def run_day(
         fenced = store.fenced(held)
         crew = Crew(seats, store, settings, held) if seats else None
         wish = agree(wish)
-        if wish.approve_deletions is not None:
-            approve_number(fenced, operator, on, wish.approve_deletions, plan=wish.plan)
+        approve_numbers(
+            fenced,
+            operator,
+            on,
+            suspensions=wish.approve_suspensions,
+            deletions=wish.approve_deletions,
+            plan=wish.plan,
+        )
         try:
             report = go_through(fenced, settings, open_gateway(settings), on, wish, progress, crew)
         except (OperationalError, InterfaceError, NoConnectionFree) as error:
@@ -206,8 +226,11 @@ def go_through(
                 connection.scalar(select(func.count()).select_from(charges).where(unresolved)) or 0
             )
         report.failures = _failures(store, report)
+        report.unusual = _unusual(store, settings, wish, report)
         runs.finish(store, run, len(report.failures))
-        log.info("run_finished", failures=len(report.failures), messages=report.delivery.sent)
+        log.info(
+            "run_finished", failures=len(report.failures), unusual=len(report.unusual), messages=report.delivery.sent
+        )
     return report
 
 
@@ -221,15 +244,14 @@ def _do_jobs(
     crew: Crew | None,
 ) -> list[JobReport]:
     work = work_of(settings, gateway, wish)
-    # A number of deletions was approved just now, so a refusal before an interruption is void.
-    approved = wish.approve_deletions is not None
     with store.read() as connection:
         finished = runs.finished_jobs(connection, run)
     reports = []
     for name, _ in JOBS:
         share = None if crew is None else crew.share
         task = Task(name, store, run, settings.catalog(), settings.database.chunk_size, progress, share=share)
-        if name in finished and not (finished[name].refused and approved):
+        # What was approved just now makes a refusal before an interruption void.
+        if name in finished and not (finished[name].refused and wish.approves(name)):
             if name == reconcile_charges.NAME and auto_renew.NAME not in finished:
                 # Only then can a charge have been cut off; later its event would come too late for its message.
                 collector = collector_for(task, settings, gateway)
@@ -267,8 +289,8 @@ def work_of(settings: Settings, gateway: Gateway, wish: Wish) -> dict[str, Calla
             task, collector_for(task, settings, gateway), settings.gateway.outage_limit
         ),
         renew_addons.NAME: renew_addons.run,
-        suspend.NAME: suspend.run,
-        delete.NAME: lambda task: delete.run(task, settings.deletion, wish.planned_deletions),
+        suspend.NAME: lambda task: suspend.run(task, settings.watching, wish.planned_suspensions),
+        delete.NAME: lambda task: delete.run(task, settings.deletion, settings.watching, wish.planned_deletions),
         send_alerts.NAME: lambda task: send_alerts.run(task, settings.deletion),
     }
 
@@ -308,6 +330,15 @@ def _deliver(store: Store, settings: Settings, on: date, progress: Progress) -> 
         return deliver_now(store, settings, on, progress)
     except LeaseHeld:
         return DeliveryReport(elsewhere=True)
+
+
+def _unusual(store: Store, settings: Settings, wish: Wish, report: DayReport) -> Sequence[Unusual]:
+    """What is unusual; of e-mails, those of today if they have been handed over by now."""
+    handed_over = wish.deliver and not store.rehearsing and not report.delivery.elsewhere
+    found = notice(store, settings.watching, report.on, mail_of=report.on if handed_over else None)
+    for each in found:
+        log.warning("unusual", job=each.job, what=each.what, number=each.number, usual=each.usual)
+    return found
 
 
 def _failures(store: Store, report: DayReport) -> list[str]:

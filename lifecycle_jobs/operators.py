@@ -11,7 +11,13 @@ from sqlalchemy import insert, select, update
 
 from lifecycle_jobs import clock, stops
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import boxes, deletion_approvals, emergency_stops, gap_confirmations
+from lifecycle_jobs.db.tables import (
+    boxes,
+    deletion_approvals,
+    emergency_stops,
+    gap_confirmations,
+    suspension_approvals,
+)
 from lifecycle_jobs.errors import Refused
 from lifecycle_jobs.history import Origin, record
 from lifecycle_jobs.policy import UNPAID
@@ -38,16 +44,38 @@ class Operator:
         return replace(self.origin, operation=f"{self.on.isoformat()}/{request_id or uuid.uuid4().hex}")
 
 
-def approve_number(store: Store, operator: Operator, run_on: date, number: int, plan: str | None = None) -> None:
-    """Let exactly `number` boxes be deleted in the run of a date, once (SPEC §3, delete); those of a plan, if given."""
-    with store.write() as connection:
-        connection.execute(
-            insert(deletion_approvals).values(
-                run_on=run_on, number=number, actor=operator.name, why=operator.why, approved_at=clock.now()
-            )
+def approve_numbers(
+    store: Store,
+    operator: Operator,
+    run_on: date,
+    *,
+    suspensions: int | None,
+    deletions: int | None,
+    plan: str | None = None,
+) -> None:
+    """Let exactly so many boxes be suspended and deleted in the run of a date, once (SPEC §3, delete).
+
+    None: no more than without. With a plan, known by its digest, they are those that it names.
+    """
+    approved = [
+        (table, kind, number)
+        for table, kind, number in (
+            (suspension_approvals, "suspensions.approved", suspensions),
+            (deletion_approvals, "deletions.approved", deletions),
         )
-        detail = {"run_on": run_on.isoformat(), "number": number} | ({} if plan is None else {"plan": plan})
-        record(connection, operator.origin, "deletions.approved", detail=detail)
+        if number is not None
+    ]
+    if not approved:
+        return
+    with store.write() as connection:
+        for table, kind, number in approved:
+            connection.execute(
+                insert(table).values(
+                    run_on=run_on, number=number, actor=operator.name, why=operator.why, approved_at=clock.now()
+                )
+            )
+            detail = {"run_on": run_on.isoformat(), "number": number} | ({} if plan is None else {"plan": plan})
+            record(connection, operator.origin, kind, detail=detail)
 
 
 def approve_box(store: Store, operator: Operator, address: str) -> date:

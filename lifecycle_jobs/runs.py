@@ -2,7 +2,7 @@
 
 Knows no rule of the business. A run is known by its date. It goes over the date in passes: the first looks for
 everything; a later one, on a completed date, either looks for everything once more (`--again`) or takes up what was
-left over (parked rows, approved deletions).
+left over (parked rows, approved suspensions and deletions).
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, selec
 
 from lifecycle_jobs import clock
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import deletion_approvals, events, parked_rows, run_jobs, runs
+from lifecycle_jobs.db.tables import (
+    deletion_approvals,
+    events,
+    parked_rows,
+    run_jobs,
+    runs,
+    suspension_approvals,
+)
 from lifecycle_jobs.history import Origin
 
 Scope = Literal["everything", "left_over"]
@@ -47,6 +54,12 @@ class JobReport:
     refused: str | None = None
     failures: list[str] = field(default_factory=list)
     seconds: float = 0.0
+
+    def refuse(self, reason: str, number: int, sentence: str) -> None:
+        """Note that so many are left alone for that reason, and nothing is done at all until a person has looked."""
+        self.skipped[reason] = number
+        self.refused = sentence
+        self.failures.append(sentence)
 
 
 def latest_completed(connection: Connection) -> date | None:
@@ -237,14 +250,17 @@ def _counted(connection: Connection, chosen: ColumnElement[bool]) -> dict[str, i
 
 
 def _left_over(connection: Connection, on: date) -> bool:
-    """Something is parked, or a deletion was approved since the run ended."""
+    """Something is parked, or suspensions or a deletion were approved since the run ended."""
     parked = select(parked_rows.c.id).where(parked_rows.c.state != "resolved", parked_rows.c.last_run_on <= on)
     ended = select(runs.c.finished_at).where(runs.c.run_on == on).scalar_subquery()
     approved = select(deletion_approvals.c.id).where(
         ~deletion_approvals.c.used,
         or_(deletion_approvals.c.run_on == on, deletion_approvals.c.approved_at >= ended),
     )
-    return connection.scalar(select(or_(parked.exists(), approved.exists()))) is True
+    suspensions = select(suspension_approvals.c.id).where(
+        ~suspension_approvals.c.used, suspension_approvals.c.run_on == on
+    )
+    return connection.scalar(select(or_(parked.exists(), approved.exists(), suspensions.exists()))) is True
 
 
 def _new_pass(run: Run) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from lifecycle_jobs.payments import refunds
 from lifecycle_jobs.payments.top_up_charges import unresolved_top_up
 from lifecycle_jobs.runs import Run
 from lifecycle_jobs.settings import Settings
+from lifecycle_jobs.watching.noticing import Unusual, noticed
 from lifecycle_jobs.webhooks import waiting
 
 _order_of_the_day = [name for name, _ in JOBS]
@@ -68,6 +69,7 @@ class Status:
     suspensions_pending: Listing
     told_by_gateway: Listing
     unsent_reports: Listing
+    unusual: Sequence[Unusual]
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -102,6 +104,7 @@ def read_status(store: Store, settings: Settings, on: date, *, last_runs: int = 
             told_by_gateway=Listing(*notices.list_for_staff(connection, on, LISTED)),
             charged_without_notice=listing(connection, _without_notice(), on=on),
             unsent_reports=listing(connection, _unsent_reports(on), on=on),
+            unusual=noticed(connection, runs.latest_completed(connection), untold=True),
         )
 
 

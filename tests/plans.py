@@ -94,9 +94,11 @@ def provider(
         for name, value in environment_of(url, folder).items():
             if name.startswith("LIFECYCLE_"):
                 monkeypatch.setenv(name, value)
-        monkeypatch.setenv(
-            "LIFECYCLE_DELETION__ALWAYS_ALLOWED", "1"
-        )  # so that it is asked what share of all boxes goes
+        # So that it is asked what share of all boxes goes, and what is usual.
+        for name in ("DELETION__ALWAYS_ALLOWED", "WATCHING__LEAST"):
+            monkeypatch.setenv(f"LIFECYCLE_{name}", "1")
+        for name in ("SUSPENSIONS", "DELETIONS"):
+            monkeypatch.setenv(f"LIFECYCLE_WATCHING__STOP_{name}", "true")
         monkeypatch.chdir(folder)
         store = open_store(url)
         if analysed:

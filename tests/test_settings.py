@@ -113,6 +113,7 @@ def test_the_production_file_charges_real_money_and_starts_only_with_the_key_to_
     assert settings.database.url.startswith("postgresql+psycopg://")
     assert (settings.mail.transport, settings.mail.tls) == ("smtp", "starttls")
     assert settings.deletion.require_delivered_warning is True
+    assert (settings.watching.stop_suspensions, settings.watching.stop_deletions) == (True, True)
     assert settings.log.format == "json"
     assert (settings.gateway.kind, settings.gateway.api_base) == ("stripe", "https://api.stripe.com")
 
@@ -441,6 +442,14 @@ def test_a_database_password_is_refused_in_a_file_and_accepted_from_the_environm
         ("gateway", "back_off = [0]", "gateway.back_off: "),
         ("gateway", "read_timeout = 25", "gateway.read_timeout: must be less than 25"),
         ("gateway", "connect_timeout = 0", "gateway.connect_timeout: must be"),
+        ("watching", "factor = 1.4", "watching.factor: must be 1.5 to 1000"),
+        ("watching", "factor = 1001", "watching.factor: must be 1.5 to 1000"),
+        ("watching", "factor = true", "watching.factor: must be a number"),
+        ("watching", "factor = nan", "watching.factor: must be"),
+        ("watching", "least = 0", "watching.least: must be"),
+        ("watching", "moved_percent = 101", "watching.moved_percent: must be"),
+        ("watching", 'stop_deletions = "maybe"', "watching.stop_deletions: must be"),
+        ("watching", "stop = true", "watching.stop: unknown key"),
         ("sandbox", 'journal = ""', "sandbox.journal: must name a file"),
         ("mail", 'transport = "pigeon"', "mail.transport: must be 'files' or 'smtp'"),
         ("mail", 'directory = ""', "mail.directory: must name a folder"),

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lifecycle_jobs.cli.output import complain, counts, error_console, print_json, progress_bar, say
+from lifecycle_jobs.cli.output import complain, counts, error_console, print_json, progress_bar, say, warn
 from lifecycle_jobs.cli.setting import Config, Json, open_office
 from lifecycle_jobs.cli.stopping import stoppable
 
@@ -26,10 +26,14 @@ def import_files(
 ) -> None:
     """Read customers.csv, payment_methods.csv, boxes.csv and addons.csv: all of it or nothing."""
     from lifecycle_jobs import lease
+    from lifecycle_jobs.cli.days import unusual_as_dict
     from lifecycle_jobs.db.transfer.load import import_directory
+    from lifecycle_jobs.watching.importing import ImportWatch
+    from lifecycle_jobs.watching.telling import told
 
     with open_office(config) as office:
         settings = office.settings
+        watch = ImportWatch(settings.watching, office.today)
         with lease.hold(office.store, "run", settings.lease.seconds) as held, progress_bar() as progress:
             report = import_directory(
                 office.store.fenced(held),
@@ -39,13 +43,17 @@ def import_files(
                 dry_run=dry_run,
                 today=office.today,
                 progress=progress,
+                watch=watch,
             )
+        unusual = watch.noticed
         if json:
-            print_json(asdict(report))
+            print_json(asdict(report) | {"unusual": [] if unusual is None else [unusual_as_dict(unusual)]})
             return
         for file in report.files:
             done = {"new": file.created, "changed": file.changed, "left as they are without --overwrite": file.kept}
             say(f"{file.name}: {file.rows:,} rows" + (f" ({counts(done)})" if counts(done) else ", nothing new"))
+        if unusual is not None:
+            warn(f"? Unusual: {told(unusual)} To an earlier day: {report.moved.earlier:,}.")
         if dry_run:
             say("A dry run: nothing was changed.")
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lifecycle_jobs.cli.output import complain, console, counts, print_json, progress_bar, say, table
+from lifecycle_jobs.cli.output import complain, console, counts, print_json, progress_bar, say, table, warn
 from lifecycle_jobs.cli.plan import action_as_dict, show_difference
 from lifecycle_jobs.cli.setting import By, Config, Json, Office, Why, open_office, parse_date
 from lifecycle_jobs.cli.stopping import stoppable
@@ -20,6 +20,8 @@ from lifecycle_jobs.errors import Refused
 if TYPE_CHECKING:
     from lifecycle_jobs.day import DayReport, Wish
     from lifecycle_jobs.operators import Operator
+    from lifecycle_jobs.runs import JobReport
+    from lifecycle_jobs.watching.noticing import Unusual
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Write, charge and mail nothing; print what would happen.")]
 Again = Annotated[bool, typer.Option("--again", help="Look for everything once more on a completed date.")]
@@ -38,7 +40,7 @@ ByPlan = Annotated[
     typer.Option(
         "--plan",
         metavar="HASH",
-        help="Do the day only if it still does what this plan says; approves the plan's deletions.",
+        help="Do the day only if it still does what this plan says; approves what is too many of it.",
     ),
 ]
 AllowFuture = Annotated[bool, typer.Option("--allow-future", help="Run a date in the future although mail leaves.")]
@@ -261,6 +263,7 @@ def as_dict(report: DayReport) -> dict[str, Any]:
         },
         "unresolved_charges": report.unresolved_charges,
         "failures": report.failures,
+        "unusual": [unusual_as_dict(each) for each in report.unusual],
         "seconds": round(report.seconds, 3),
         **(
             {}
@@ -268,6 +271,13 @@ def as_dict(report: DayReport) -> dict[str, Any]:
             else {"would_do": [action_as_dict(action, english) for action in report.would_do]}
         ),
     }
+
+
+def unusual_as_dict(unusual: Unusual) -> dict[str, Any]:
+    """What is unusual, for `--json`."""
+    from lifecycle_jobs.watching.telling import told
+
+    return asdict(unusual) | {"told": told(unusual)}
 
 
 def show(report: DayReport) -> None:
@@ -279,8 +289,10 @@ def show(report: DayReport) -> None:
     title = f"{report.on}: what would happen" if rehearsed else f"{report.on}"
     if report.run_pass > 1:
         title += f" (pass {report.run_pass})"
+    from lifecycle_jobs.watching.telling import told
+
     rows = [
-        (job.job, counts(job.done, "\n"), counts(job.skipped, "\n"), job.parked or "", f"{job.seconds:.1f}")
+        (job.job, _done(job, report.unusual), counts(job.skipped, "\n"), job.parked or "", f"{job.seconds:.1f}")
         for job in report.jobs
     ]
     mail = report.delivery
@@ -299,7 +311,21 @@ def show(report: DayReport) -> None:
         say("timer, or lifecycle-jobs deliver.")
     for failure in report.failures:
         complain(f"! {failure}")
+    for each in report.unusual:
+        if not each.stopped:  # the job has said so
+            warn(f"? Unusual: {told(each)}")
     console.file.flush()
+
+
+def _done(job: JobReport, unusual: Sequence[Unusual]) -> str:
+    """What a job did, with what is usual beside what is not."""
+    from lifecycle_jobs.watching.telling import about
+
+    beside = {each.what: f"  (usually {about(each)})" for each in unusual if each.job == job.job and not each.stopped}
+    done = {what: 0 for what in beside if "." in what} | job.done
+    return "\n".join(
+        f"{what} {number:,}{beside.get(what, '')}" for what, number in done.items() if number or what in beside
+    )
 
 
 def _mail_seconds(report: DayReport) -> str:

@@ -28,6 +28,11 @@ def complain(sentence: str) -> None:
     error_console.print(Text(sentence, style="red"), soft_wrap=True)
 
 
+def warn(sentence: str) -> None:
+    """Tell what is to be looked at, beside the complaints."""
+    error_console.print(Text(sentence, style="yellow"), soft_wrap=True)
+
+
 def say(sentence: str, style: str = "") -> None:
     """Tell a person something; the text is shown as it is, whatever it contains."""
     console.print(Text(sentence, style=style), soft_wrap=True)

@@ -120,6 +120,7 @@ def _as_dict(words: Wording, office: Office, found: DayPlan, box: str | None) ->
         "skipped": {job.job: job.skipped for job in found.report.jobs},
         "parked": {job.job: job.parked for job in found.report.jobs},
         "messages": found.report.queued,
+        "suspensions_only_by_this_plan": found.approve_suspensions,
         "deletions_only_by_this_plan": found.approve_deletions,
         "notes": list(_notes(words, office, found)),
         "actions": [action_as_dict(action, words.speech) for action in _actions(found, box)],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lifecycle_jobs import clock
-from lifecycle_jobs.cli.output import complain, print_json, progress_bar, say, table
+from lifecycle_jobs.cli.output import complain, print_json, progress_bar, say, table, warn
 from lifecycle_jobs.cli.review import show_listing
 from lifecycle_jobs.cli.setting import Config, Json, Office, open_office, parse_date
 from lifecycle_jobs.cli.stopping import stoppable
@@ -79,6 +79,8 @@ def _owed_after(office: Office, on: date) -> date | None:
 
 
 def _show(found: DailyReport) -> None:
+    from lifecycle_jobs.watching.telling import told
+
     if found.stop:
         complain(f"! The emergency stop is on ({found.stop}). Nothing begins until: lifecycle-jobs resume")
     if found.gap:
@@ -93,6 +95,9 @@ def _show(found: DailyReport) -> None:
     say(f"Report of {found.on}: {f'{found.to_do:,} to look at' if found.to_do else 'all is well'}.", style="bold")
     for sentence in found.problems:
         complain(f"! {sentence}")
+    for each in found.unusual:
+        if not each.stopped:
+            warn(f"? Unusual: {told(each)}")
     for title, listing in (
         ("Parked, because it failed (lifecycle-jobs parked retry)", found.parked),
         ("Payments to be refunded (lifecycle-jobs refunds)", found.refunds_due),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lifecycle_jobs.cli.days import as_dict, show
-from lifecycle_jobs.cli.output import complain, counts, print_json, progress_bar, say, table
+from lifecycle_jobs.cli.output import complain, counts, print_json, progress_bar, say, table, warn
 from lifecycle_jobs.cli.setting import By, Config, Json, Why, open_office
 from lifecycle_jobs.cli.stopping import stoppable
 
@@ -25,6 +25,7 @@ def status(
 ) -> None:
     """Show the last runs, and everything that waits for a person."""
     from lifecycle_jobs.status import read_status
+    from lifecycle_jobs.watching.telling import told
 
     with open_office(config) as office:
         found = read_status(office.store, office.settings, office.today, last_runs=last)
@@ -47,6 +48,8 @@ def status(
             say("No run yet.")
         for run in found.runs:
             _show_run(run)
+        for each in found.unusual:
+            warn(f"? Unusual: {told(each)}")
         say(f"Messages: {counts(found.messages) or 'none'}.")
         show_listing("Parked, because it failed (lifecycle-jobs parked retry)", found.parked)
         show_listing("Unresolved charges (lifecycle-jobs reconcile)", found.unresolved_charges)

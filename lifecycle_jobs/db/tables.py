@@ -375,6 +375,12 @@ Index(
 )
 Index("ix_charges_attempted_on", charges.c.attempted_on)
 Index(
+    "ix_charges_not_attempted",
+    charges.c.attempted_on,
+    sqlite_where=text("status = 'not_attempted'"),
+    postgresql_where=text("status = 'not_attempted'"),
+)
+Index(
     "ix_charges_gateway_reference",
     charges.c.gateway_reference,
     sqlite_where=text("gateway_reference IS NOT NULL"),
@@ -703,6 +709,32 @@ deletion_approvals = Table(
     Column("approved_at", Moment, nullable=False),
     Column("used", Boolean, nullable=False, server_default="0"),
     CheckConstraint("(run_on IS NULL) <> (box_id IS NULL)", name="run_or_box"),
+)
+
+suspension_approvals = Table(
+    "suspension_approvals",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("run_on", Date, nullable=False, comment="approves a number of suspensions in this run"),
+    Column("number", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("why", Text),
+    Column("approved_at", Moment, nullable=False),
+    Column("used", Boolean, nullable=False, server_default="0"),
+)
+
+unusual_figures = Table(
+    "unusual_figures",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("noticed_on", Date, nullable=False, comment="the business date that it is about"),
+    Column("run_on", Date, ForeignKey("runs.run_on"), comment="the run that tells of it; none yet: the next one"),
+    Column("job", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("out_of", BigInteger, comment="of how many, where it is a part of something"),
+    Column("usual", Float, comment="what it was compared with; none where a fixed share is the limit"),
+    Column("stopped", Boolean, nullable=False, server_default="0", comment="so many were due, and none was done"),
 )
 
 leases = Table(

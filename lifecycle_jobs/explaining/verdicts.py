@@ -27,6 +27,7 @@ from lifecycle_jobs.explaining.left_alone import left_alone
 from lifecycle_jobs.explaining.not_due import not_due
 from lifecycle_jobs.jobs import auto_renew, delete, reconcile_charges, renew_addons, send_alerts, suspend
 from lifecycle_jobs.jobs.actions import Action, actions, charges_before
+from lifecycle_jobs.jobs.approvals import TO_BE_APPROVED
 from lifecycle_jobs.jobs.eligibility import charging_window
 from lifecycle_jobs.jobs.task import Task
 from lifecycle_jobs.languages import Speech
@@ -114,16 +115,22 @@ def _verdicts_of(
     if refused:
         return refused
     if report.refused is not None:
-        return [Verdict(task.job, False, delete.TOO_MANY, _too_many(speech, report))]
+        reason = next(each for each in TO_BE_APPROVED if each in report.skipped)
+        return [Verdict(task.job, False, reason, _to_be_approved(speech, task.job, report.skipped[reason]))]
     return [Verdict(task.job, False, NOT_DUE, speech("nothing came of it"))]
 
 
-def _too_many(speech: Speech, report: JobReport) -> str:
-    number = speech.number(report.skipped[delete.TOO_MANY])
+def _to_be_approved(speech: Speech, job: str, number: int) -> str:
+    if job == delete.NAME:
+        return speech(
+            "{number} boxes are due for deletion, more than a run deletes unasked: none is deleted until a person has "
+            "looked at them",
+            number=speech.number(number),
+        )
     return speech(
-        "{number} boxes are due for deletion, more than a run deletes unasked: none is deleted until a person has "
-        "looked at them",
-        number=number,
+        "{number} boxes are due for suspension, far more than is usual on such a day: none is suspended until a person "
+        "has looked at them",
+        number=speech.number(number),
     )
 
 

@@ -16,6 +16,8 @@ More boxes due than max(100, 5 % of all not deleted) look like an import gone wr
 the one thing that nobody can undo: then none is deleted, and the run says how many there were. `--approve-deletions N`
 with exactly that number lets them go, in that run only. A run that keeps to a plan (`--plan`) has the plan's number
 approved by it, and deletes none at all if a box is due that the plan did not name.
+
+With `watching.stop_deletions` the same holds for more boxes than are usual on such a day (`watching.judging`).
 """
 
 from __future__ import annotations
@@ -26,7 +28,6 @@ from functools import partial
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal, or_, select, update
 
-from lifecycle_jobs import runs
 from lifecycle_jobs.db.conditions import (
     Refusals,
     by_plan,
@@ -42,43 +43,37 @@ from lifecycle_jobs.db.conditions import (
 from lifecycle_jobs.db.dialect import among, json_object
 from lifecycle_jobs.db.tables import addons, boxes, deletion_approvals, messages, orders
 from lifecycle_jobs.history import record_for_boxes
+from lifecycle_jobs.jobs.approvals import (
+    NOT_AS_PLANNED,
+    TOO_MANY,
+    approved_number,
+    number_done,
+    number_due,
+    number_unplanned,
+    use_up,
+)
 from lifecycle_jobs.jobs.chunks import Part, apply_in_chunks
 from lifecycle_jobs.jobs.task import Task
 from lifecycle_jobs.policy import UNPAID, deletions_allowed
 from lifecycle_jobs.runs import JobReport
-from lifecycle_jobs.settings import DeletionSettings
+from lifecycle_jobs.settings import DeletionSettings, WatchingSettings
+from lifecycle_jobs.watching.reading import UNUSUALLY_MANY
+from lifecycle_jobs.watching.stopping import exceeded
 
 NAME = "delete"
-TOO_MANY = "too_many_at_once"
-"""Why boxes stay that are too many to be deleted unasked."""
-NOT_AS_PLANNED = "not_as_planned"
-"""Why they stay if one of them is not in the plan by which the run is made."""
+DELETED = "box.deleted"
 
 
-def run(task: Task, rules: DeletionSettings, planned: frozenset[int] | None = None) -> JobReport:
+def run(
+    task: Task, rules: DeletionSettings, watching: WatchingSettings, planned: frozenset[int] | None = None
+) -> JobReport:
     """Delete every box whose day has come, or none if they are too many, or others than the planned ones."""
-    everywhere = replace(task, of_customer=None)
-    with task.store.write() as connection:
-        number = _number_due(connection, everywhere, rules)
-        unplanned = 0 if planned is None else _number_unplanned(connection, everywhere, rules, planned)
-        too_many = _refusal(connection, everywhere, rules, number)
     report = JobReport(NAME)
-    if unplanned:
-        report.refused = (
-            f"{unplanned} of {number} boxes that are due for deletion are not in the plan: none was deleted. "
-            f"What is due now: lifecycle-jobs plan {task.on}. To do that: lifecycle-jobs replay {task.on} --plan HASH"
-        )
-        report.skipped[NOT_AS_PLANNED] = number
-    elif too_many is not None:
-        report.refused = too_many
-        report.skipped[TOO_MANY] = number
+    _refuse_too_many(replace(task, of_customer=None), rules, watching, planned, report)
     if report.refused is None:
         for part in parts(task, rules):
             apply_in_chunks(task, part)
-    else:
-        report.failures.append(report.refused)
-    with task.store.write() as connection:
-        connection.execute(update(deletion_approvals).where(deletion_approvals.c.run_on == task.on).values(used=True))
+    use_up(task, deletion_approvals)
     with task.store.read() as connection:
         report.skipped |= task.count_skipped(connection, candidates(task), refusals(task, rules))
     return report
@@ -141,41 +136,61 @@ def _in_scope(task: Task) -> ColumnElement[bool]:
     return or_(task.in_scope, and_(task.of_whom, approved))
 
 
-def _number_due(connection: Connection, task: Task, rules: DeletionSettings) -> int:
-    return connection.scalar(select(func.count()).select_from(boxes).where(_due(task, rules))) or 0
+def _refuse_too_many(
+    task: Task,
+    rules: DeletionSettings,
+    watching: WatchingSettings,
+    planned: frozenset[int] | None,
+    report: JobReport,
+) -> None:
+    with task.store.read() as connection:
+        number = number_due(connection, _due(task, rules))
+        unplanned = number_unplanned(connection, _due(task, rules), planned)
+        in_all = number + number_done(connection, task, DELETED)
+        approved = approved_number(connection, deletion_approvals, task)
+        too_many = None if approved == in_all else _too_many(connection, task, rules, watching, number, in_all)
+    if unplanned:
+        report.refuse(
+            NOT_AS_PLANNED,
+            number,
+            f"{unplanned} of {number} boxes that are due for deletion are not in the plan: none was deleted. "
+            f"What is due now: lifecycle-jobs plan {task.on}. To do that: lifecycle-jobs replay {task.on} --plan HASH",
+        )
+    elif too_many is not None:
+        reason, compared = too_many
+        wrong = "" if approved is None else f" {approved} were approved, which is another number."
+        report.refuse(
+            reason,
+            number,
+            f"{number} boxes are due for deletion, {compared}: none was deleted.{wrong} "
+            f"See which: lifecycle-jobs plan {task.on}. To let them go: lifecycle-jobs replay {task.on} --plan HASH, "
+            f"or --approve-deletions {in_all}",
+        )
 
 
-def _number_unplanned(connection: Connection, task: Task, rules: DeletionSettings, planned: frozenset[int]) -> int:
-    due = connection.scalars(select(boxes.c.id).where(_due(task, rules)).execution_options(yield_per=1000))
-    return sum(box_id not in planned for box_id in due)
-
-
-def _refusal(connection: Connection, task: Task, rules: DeletionSettings, number: int) -> str | None:
-    """None if the boxes may go; otherwise the sentence for the operator."""
-    if number <= rules.always_allowed:
-        return None
-    # As many as make the number few enough, and no more: that is no matter of how many boxes there are.
-    enough = -(-number * 100 // rules.max_percent) if rules.max_percent else 0
-    some = select(boxes.c.id).where(boxes.c.status != "deleted").order_by(boxes.c.id).limit(enough)
-    counted = connection.scalar(select(func.count()).select_from(some.subquery())) or 0
-    if deletions_allowed(number, counted, max_percent=rules.max_percent, always_allowed=rules.always_allowed):
-        return None
-    not_deleted = connection.scalar(select(func.count()).where(boxes.c.status != "deleted")) or 0
-    approved = connection.scalar(
-        select(deletion_approvals.c.number)
-        .where(deletion_approvals.c.run_on == task.on, ~deletion_approvals.c.used)
-        .order_by(deletion_approvals.c.id.desc())
-    )
-    done_already = runs.events_by_kind(connection, task.run, NAME).get("box.deleted", 0)
-    if approved == number + done_already:
-        return None
-    wrong = "" if approved is None else f" {approved} were approved, which is another number."
-    return (
-        f"{number} boxes are due for deletion, more than {rules.max_percent} % of {not_deleted} "
-        f"and more than {rules.always_allowed}: none was deleted.{wrong} "
-        f"See which: lifecycle-jobs plan {task.on}. To let them go: lifecycle-jobs replay {task.on} --plan HASH, or "
-        f"--approve-deletions {number + done_already}"
-    )
+def _too_many(
+    connection: Connection,
+    task: Task,
+    rules: DeletionSettings,
+    watching: WatchingSettings,
+    number: int,
+    in_all: int,
+) -> tuple[str, str] | None:
+    """None if the boxes may go; otherwise the reason, and what their number was compared with."""
+    if number > rules.always_allowed:
+        # As many as make the number few enough, and no more: that is no matter of how many boxes there are.
+        enough = -(-number * 100 // rules.max_percent) if rules.max_percent else 0
+        some = select(boxes.c.id).where(boxes.c.status != "deleted").order_by(boxes.c.id).limit(enough)
+        counted = connection.scalar(select(func.count()).select_from(some.subquery())) or 0
+        if not deletions_allowed(number, counted, max_percent=rules.max_percent, always_allowed=rules.always_allowed):
+            not_deleted = connection.scalar(select(func.count()).where(boxes.c.status != "deleted")) or 0
+            compared = f"more than {rules.max_percent} % of {not_deleted} and more than {rules.always_allowed}"
+            return TOO_MANY, compared
+    if watching.stop_deletions and number:
+        usual = exceeded(connection, watching, task.on, NAME, DELETED, in_all)
+        if usual is not None:
+            return UNUSUALLY_MANY, f"where {round(usual)} are usual on such a day"
+    return None
 
 
 def _delete(task: Task, connection: Connection, ids: Sequence[int]) -> None:
@@ -193,5 +208,5 @@ def _delete(task: Task, connection: Connection, ids: Sequence[int]) -> None:
         .values(status="cancelled")
     )
     detail = json_object(literal("suspended_on"), boxes.c.suspended_on)
-    record_for_boxes(connection, task.origin, "box.deleted", among(boxes.c.id, ids), detail=detail)
+    record_for_boxes(connection, task.origin, DELETED, among(boxes.c.id, ids), detail=detail)
     connection.execute(update(deletion_approvals).where(among(deletion_approvals.c.box_id, ids)).values(used=True))

@@ -84,6 +84,7 @@ _SKIPS: Final = {
     "plan_not_auto_renewable": spoken("plan without auto-renew"),
     "slot_used": spoken("tried already"),
     "something_parked": spoken("something about it is set aside"),
+    "unusually_many": spoken("unusually many"),
     "too_many_at_once": spoken("too many at once"),
     "unapplied_payment": spoken("a payment could not be applied"),
     "unresolved_charge": spoken("a charge without an answer"),

@@ -42,6 +42,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "credit.topup_failed": spoken("top-up failed"),
     "deletion.approved": spoken("deletion approved"),
     "deletions.approved": spoken("deletions approved"),
+    "suspensions.approved": spoken("suspensions approved"),
     "domain.released": spoken("domain given up"),
     "emergency.resumed": spoken("emergency stop lifted"),
     "emergency.stopped": spoken("emergency stop"),

@@ -32,6 +32,7 @@ from lifecycle_jobs.monitoring.vitals import Vitals
 from lifecycle_jobs.notices import LISTED_DAYS
 from lifecycle_jobs.payments.refunds import registered_due
 from lifecycle_jobs.settings import Settings
+from lifecycle_jobs.watching.noticing import noticed
 from lifecycle_jobs.webhooks import waiting as webhooks_waiting
 
 _Rows = Iterable[tuple[Sequence[str], float]]
@@ -150,6 +151,16 @@ def _last_run(connection: Connection) -> Iterator[Metric]:
         "1 if a job did nothing at all in the last pass of the latest completed run, as with too many deletions.",
         ["job"],
         [([job.job], job.refused is not None) for job in jobs],
+    )
+    yield _many(
+        "unusual",
+        "1 for each number of the latest completed run that is far from what is usual on such a day, and for each "
+        "import since that moved many expiries: lifecycle-jobs status tells it.",
+        ["job", "what"],
+        [
+            ([each.job, each.what], 1)
+            for each in noticed(connection, None if last is None else last.run_on, untold=True)
+        ],
     )
 
 

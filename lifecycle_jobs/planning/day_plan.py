@@ -1,12 +1,12 @@
 """A day's plan: every action it would take, and the run that takes just these.
 
-A plan is made by rehearsing the day. One that would delete more boxes than it may unasked is planned with these
-deletions: a plan shows all that is due, and says what of it a run does only by this plan.
+A plan is made by rehearsing the day. One that would delete or suspend more boxes than it may unasked is planned with
+all of them: a plan shows all that is due, and says what of it a run does only by this plan.
 
 A run by a plan takes the lease, rehearses again, and begins only if the hash is still the same; then the plan stands
-for the approval of its deletions (SPEC §3, delete). Between the rehearsal and the run holders and clerks go on: whoever
-pays in these seconds is not charged or suspended, as in any run. Deletions alone are looked at once more, box by box,
-and if one is due that the plan does not name, none is made.
+for the approval of its deletions (SPEC §3, delete) and suspensions. Between the rehearsal and the run holders and
+clerks go on: whoever pays in these seconds is not charged or suspended, as in any run. Deletions, and suspensions that
+need the approval, are looked at once more, box by box, and if one is due that the plan does not name, none is made.
 
 A run that was interrupted is continued by the same plan: its actions are those of the whole pass, what is done already
 among them.
@@ -15,7 +15,7 @@ among them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import islice
@@ -28,8 +28,9 @@ from lifecycle_jobs.day import JOBS, DayReport, Wish, run_day
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import run_jobs, runs
 from lifecycle_jobs.errors import PlanChanged
-from lifecycle_jobs.jobs import delete
+from lifecycle_jobs.jobs import delete, suspend
 from lifecycle_jobs.jobs.actions import Action
+from lifecycle_jobs.jobs.approvals import TO_BE_APPROVED
 from lifecycle_jobs.jobs.task import Progress
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.planning import plan_file
@@ -37,6 +38,7 @@ from lifecycle_jobs.planning.digest import Digest, mark
 from lifecycle_jobs.planning.rehearsal import Witness, rehearse_day, rehearse_in_run
 from lifecycle_jobs.reasons import amount_cents
 from lifecycle_jobs.settings import Settings
+from lifecycle_jobs.watching.noticing import STOPPABLE
 
 log = structlog.get_logger()
 
@@ -62,13 +64,15 @@ class Total:
 class DayPlan:
     """What a day would do. The actions lie in a file, and can be read as long as it is there.
 
-    `approve_deletions`: how many deletions a run makes only by this plan, as they are too many to be made unasked.
+    `approve_suspensions`, `approve_deletions`: how many of them a run makes only by this plan, as they are too many to
+    be made unasked.
     """
 
     on: date
     digest: str
     totals: dict[tuple[str, str], Total]
     report: DayReport
+    approve_suspensions: int | None
     approve_deletions: int | None
     _file: Path
     _blocks: Sequence[plan_file.Block]
@@ -143,11 +147,12 @@ def do_day(store: Store, settings: Settings, on: date, operator: Operator, wish:
             plan = _plan(store, on, wish, rehearse, path)
             if plan.digest != wish.plan:
                 raise _another(settings, plan, wish.plan)
-            deleted = [each.box_id for each in plan.actions() if each.what == "box.deleted"]
             return replace(
                 wish,
+                approve_suspensions=plan.approve_suspensions,
                 approve_deletions=plan.approve_deletions,
-                planned_deletions=frozenset(box_id for box_id in deleted if box_id is not None),
+                planned_suspensions=None if plan.approve_suspensions is None else _boxes(plan, suspend.SUSPENDED),
+                planned_deletions=_boxes(plan, delete.DELETED),
             )
 
     def rehearse(wish: Wish, witness: Witness) -> DayReport:
@@ -161,17 +166,40 @@ def do_day(store: Store, settings: Settings, on: date, operator: Operator, wish:
 
 def _plan(store: Store, on: date, wish: Wish, rehearse: Callable[[Wish, Witness], DayReport], path: Path) -> DayPlan:
     seen = _Seen(on, path)
-    if not wish.again and _deletions_refused(store, on):
-        # Completed, but for deletions that wait to be approved: any number makes the job look how many there are now,
-        # whether or not there is something else for another pass to take up.
-        wish = replace(wish, approve_deletions=0)
+    # Completed, but for what waits to be approved: any number makes a job look how many there are now, whether or not
+    # there is something else for another pass to take up.
+    waiting = () if wish.again else _refused_before(store, on)
+    if waiting:
+        wish = _approving(wish, dict.fromkeys(waiting, 0))
     report = rehearse(wish, seen)
-    approve = _too_many(report)
-    if approve is not None:
-        report = rehearse(replace(wish, approve_deletions=approve), seen)
-    elif wish.approve_deletions is not None and report.run_pass is not None:
-        approve = seen.totals[delete.NAME, "box.deleted"].number or None
-    return DayPlan(on, str(seen.digest), _in_order(seen.totals), report, approve, path, seen.blocks)
+    too_many = _too_many(report)
+    if too_many:
+        report = rehearse(_approving(wish, too_many), seen)
+    # What has become few since it was refused needs no number of its own; that of all makes the run look at it again.
+    few = {job: seen.number(job) for job in waiting if job not in too_many}
+    approved = too_many | {job: number for job, number in few.items() if number}
+    return DayPlan(
+        on=on,
+        digest=str(seen.digest),
+        totals=_in_order(seen.totals),
+        report=report,
+        approve_suspensions=approved.get(suspend.NAME),
+        approve_deletions=approved.get(delete.NAME),
+        _file=path,
+        _blocks=seen.blocks,
+    )
+
+
+def _approving(wish: Wish, numbers: Mapping[str, int]) -> Wish:
+    return replace(
+        wish,
+        approve_suspensions=numbers.get(suspend.NAME, wish.approve_suspensions),
+        approve_deletions=numbers.get(delete.NAME, wish.approve_deletions),
+    )
+
+
+def _boxes(plan: DayPlan, what: str) -> frozenset[int]:
+    return frozenset(each.box_id for each in plan.actions() if each.what == what and each.box_id is not None)
 
 
 class _Seen:
@@ -189,6 +217,11 @@ class _Seen:
         self.totals = {}
         self.blocks = plan_file.write_actions(self._path, map(self._note, actions))
 
+    def number(self, job: str) -> int:
+        """How many boxes a job that may be refused would take."""
+        total = self.totals.get((job, STOPPABLE[job]))
+        return 0 if total is None else total.number
+
     def _note(self, action: Action) -> Action:
         self.digest.add(action)
         self.totals.setdefault((action.job, action.what), Total()).add(action)
@@ -200,29 +233,29 @@ def _in_order(totals: dict[tuple[str, str], Total]) -> dict[tuple[str, str], Tot
     return dict(sorted(totals.items(), key=lambda each: order.index(each[0][0])))
 
 
-def _deletions_refused(store: Store, on: date) -> bool:
-    """Whether the date is completed, and its last pass deleted nothing because that would have been too much."""
-    last_pass = select(runs.c.run_pass).where(runs.c.run_on == on).scalar_subquery()
+def _refused_before(store: Store, on: date) -> Sequence[str]:
+    """Of a date that is completed, the jobs that did nothing because it would have been too much, and not since."""
+    refused: dict[str, bool] = {}
     with store.read() as connection:
-        refused = connection.scalar(
-            select(run_jobs.c.refused)
+        for row in connection.execute(
+            select(run_jobs)
             .join(runs, runs.c.run_on == run_jobs.c.run_on)
-            .where(
-                runs.c.state == "completed",
-                run_jobs.c.run_on == on,
-                run_jobs.c.run_pass == last_pass,
-                run_jobs.c.job == delete.NAME,
-            )
-        )
-    return refused is not None
+            .where(runs.c.state == "completed", run_jobs.c.run_on == on, run_jobs.c.job.in_(STOPPABLE))
+            .order_by(run_jobs.c.run_pass)
+        ):
+            if row.refused is not None or row.counts:
+                refused[row.job] = row.refused is not None
+    return [job for job in refused if refused[job]]
 
 
-def _too_many(report: DayReport) -> int | None:
-    """The number of deletions that the pass would need to have approved; none if it needs no approval."""
-    for job in report.jobs:
-        if job.job == delete.NAME and delete.TOO_MANY in job.skipped:
-            return job.skipped[delete.TOO_MANY] + job.done.get("box.deleted", 0)
-    return None
+def _too_many(report: DayReport) -> dict[str, int]:
+    """Of each job that needs it, the number that the pass would need to have approved."""
+    return {
+        job.job: job.skipped[reason] + job.done.get(STOPPABLE[job.job], 0)
+        for job in report.jobs
+        for reason in TO_BE_APPROVED
+        if reason in job.skipped
+    }
 
 
 def _keep(settings: Settings, today: date, plan: DayPlan, path: Path) -> None:

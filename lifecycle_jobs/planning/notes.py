@@ -9,6 +9,7 @@ from lifecycle_jobs.languages import Speech
 from lifecycle_jobs.planning.day_plan import DayPlan
 from lifecycle_jobs.settings import Settings
 from lifecycle_jobs.stops import Stop
+from lifecycle_jobs.watching.telling import told
 
 
 def notes_of(speech: Speech, plan: DayPlan, settings: Settings, today: date, stop: Stop | None) -> Iterator[str]:
@@ -19,11 +20,18 @@ def notes_of(speech: Speech, plan: DayPlan, settings: Settings, today: date, sto
         yield speech("What the gateway will answer cannot be known: every charge is planned as one that goes through.")
     if plan.on > today:
         yield speech("The days before {on} are not played: it is planned as if it came now.", on=plan.on)
+    if plan.approve_suspensions is not None:
+        yield speech(
+            "{number} suspensions are too many to be made unasked: only a run with this plan's hash makes them.",
+            number=speech.number(plan.approve_suspensions),
+        )
     if plan.approve_deletions is not None:
         yield speech(
             "{number} deletions are too many to be made unasked: only a run with this plan's hash makes them.",
             number=speech.number(plan.approve_deletions),
         )
+    for each in plan.report.unusual:
+        yield speech("Unusual: {what}", what=told(each))
     if stop is not None:
         yield speech(
             "The emergency stop is on since {on}, {time} UTC, by {who} ({why}): "

@@ -19,7 +19,7 @@ from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.errors import LeaseHeld
 from lifecycle_jobs.jobs.actions import Action, actions, charges_before
 from lifecycle_jobs.jobs.task import Progress
-from lifecycle_jobs.operators import Operator, approve_number
+from lifecycle_jobs.operators import Operator, approve_numbers
 from lifecycle_jobs.payments.gateways import open_gateway
 from lifecycle_jobs.settings import Settings
 
@@ -60,8 +60,7 @@ def rehearse_in_run(
     with store.rehearse() as rehearsal:
         with rehearsal.read() as connection:
             before = charges_before(connection, on)
-        if wish.approve_deletions is not None:
-            approve_number(rehearsal, operator, on, wish.approve_deletions)
+        approve_numbers(rehearsal, operator, on, suspensions=wish.approve_suspensions, deletions=wish.approve_deletions)
         # Whoever reads the log must not take it for a day that was done.
         with structlog.contextvars.bound_contextvars(rehearsal=True):
             report = go_through(rehearsal, settings, open_gateway(settings).rehearse(), on, wish, progress)

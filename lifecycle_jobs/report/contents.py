@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from lifecycle_jobs.status import Listing
 from lifecycle_jobs.stops import Stop
+from lifecycle_jobs.watching.noticing import Unusual
 
 DELETIONS_NAMED: Final = 500
 """How many deletions are listed by name; above it the first so many, and the number."""
@@ -67,9 +68,10 @@ class DailyReport:
     """Everything about one business date.
 
     `run` is none if there was none. `problems` are the sentences that the jobs left for a person, a refusal over a cap
-    among them. `overdue` of the unresolved charges have been so for `gateway.report_unresolved_after` days;
-    `unwarned` of the boxes held back lack only the proof of a warning. `failed_messages` are those of the last 7 days.
-    `notices` are the disputes, refunds and contradictions that the gateway told of since the report before.
+    among them; `unusual` is what is far from what is usual on such a day. `overdue` of the unresolved charges have been
+    so for `gateway.report_unresolved_after` days; `unwarned` of the boxes held back lack only the proof of a warning.
+    `failed_messages` are those of the last 7 days. `notices` are the disputes, refunds and contradictions that the
+    gateway told of since the report before.
     """
 
     on: date
@@ -80,6 +82,7 @@ class DailyReport:
     counts: Sequence[Count]
     deletions: Listing
     problems: Sequence[str]
+    unusual: Sequence[Unusual]
     parked: Listing
     unresolved: Listing
     overdue: int
@@ -101,7 +104,8 @@ class DailyReport:
         """How many things need a person; zero is a good day.
 
         What will settle itself is not counted: a charge that has been unresolved for a day or two, a renewal that is
-        tried again, a box that somebody has put on hold.
+        tried again, a box that somebody has put on hold. Nor is an unusual number that has stopped its job: that is a
+        problem already.
 
         What the gateway told of is counted in one report, the first that can know of it: nobody notes here how a
         dispute ends, so it would count for ever. `status` goes on listing it for 90 days. (A report that is asked for
@@ -113,6 +117,7 @@ class DailyReport:
                 self.gap is not None,
                 not self.completed,
                 len(self.problems),
+                sum(not each.stopped for each in self.unusual),
                 self.parked.total,
                 self.overdue,
                 self.refunds_due.total,

@@ -41,6 +41,7 @@ from lifecycle_jobs.status import (
     list_unresolved,
     listing,
 )
+from lifecycle_jobs.watching.noticing import noticed
 
 _A_DAY: Final = timedelta(days=1)
 _A_WEEK: Final = timedelta(days=7)
@@ -66,6 +67,7 @@ def read_report(
             counts=_counts(connection, on),
             deletions=listing(connection, _deletions(on), on=today, limit=DELETIONS_NAMED),
             problems=_problems(connection, on),
+            unusual=noticed(connection, on),
             parked=list_parked(connection),
             unresolved=list_unresolved(connection, today),
             overdue=_overdue(connection, overdue_since),

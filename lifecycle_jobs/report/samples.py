@@ -10,6 +10,7 @@ from typing import Any, Final
 from lifecycle_jobs.report.contents import ComingDay, Count, DailyReport, RunOfDay
 from lifecycle_jobs.status import Listing
 from lifecycle_jobs.stops import Stop
+from lifecycle_jobs.watching.noticing import DECLINED, MOVED, UNDELIVERED, Unusual
 
 _ON: Final = date(2027, 3, 24)
 _E: Final = date(2027, 3, 31)
@@ -29,6 +30,7 @@ QUIET: Final = DailyReport(
     counts=[Count("box.expiry_alert", 1204, 1187, 1251), Count("box.renewed", 312, 298, 305)],
     deletions=_NOTHING,
     problems=[],
+    unusual=[],
     parked=_NOTHING,
     unresolved=_NOTHING,
     overdue=0,
@@ -68,6 +70,14 @@ BUSY: Final = replace(
         total=501,
     ),
     problems=["130 boxes are due for deletion, more than 5 % of 1000 and more than 100: none was deleted."],
+    unusual=[
+        Unusual(_ON, "delete", "box.deleted", 130, usual=11.5, stopped=True),
+        Unusual(_ON, "send_alerts", "box.expiry_alert", 0, usual=1187.0),
+        Unusual(_ON, "renew_addons", "something.new", 2500, usual=0.0),
+        Unusual(_ON, "auto_renew", DECLINED, 120, out_of=400, usual=12.4),
+        Unusual(_ON - timedelta(days=1), "messages", UNDELIVERED, 1300, usual=9.0),
+        Unusual(_ON - timedelta(days=1), "import", MOVED, 12_000, out_of=1_000_000),
+    ],
     parked=_listing(
         {"run_on": _ON, "job": "suspend", "subject": "box:17", "error": "IntegrityError: no <good>", "times": 1},
         {"run_on": _ON, "job": "deliver", "subject": "message:4", "error": "RenderError: no good", "times": 3},

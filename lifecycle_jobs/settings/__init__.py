@@ -27,6 +27,7 @@ from lifecycle_jobs.settings.sections import (
     TemplatesSettings,
     WebhooksSettings,
 )
+from lifecycle_jobs.settings.watching import WatchingSettings
 from lifecycle_jobs.settings.workers import WorkersSettings
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "ScheduleSettings",
     "Settings",
     "TemplatesSettings",
+    "WatchingSettings",
     "WebhooksSettings",
     "WorkersSettings",
     "load_settings",

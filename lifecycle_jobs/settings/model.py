@@ -41,6 +41,7 @@ from lifecycle_jobs.settings.sections import (
     policy_contradictions,
 )
 from lifecycle_jobs.settings.values import Wrong, refuse
+from lifecycle_jobs.settings.watching import WatchingSettings
 from lifecycle_jobs.settings.workers import WorkersSettings, workers_contradictions
 
 PREFIX = "LIFECYCLE_"
@@ -72,6 +73,7 @@ class Settings(BaseSettings):
     workers: WorkersSettings
     policy: PolicySettings
     deletion: DeletionSettings
+    watching: WatchingSettings
     gateway: GatewaySettings
     sandbox: SandboxSettings
     mail: MailSettings

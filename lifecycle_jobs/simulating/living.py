@@ -6,7 +6,7 @@ that is believed on a later day, a mail that was accepted a week ago) is as old 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
@@ -19,11 +19,12 @@ from lifecycle_jobs.errors import RunStopped
 from lifecycle_jobs.forecast import foretell
 from lifecycle_jobs.forecast.assumptions import Assumptions
 from lifecycle_jobs.forecast.span import Span
-from lifecycle_jobs.jobs import delete
+from lifecycle_jobs.jobs import delete, suspend
+from lifecycle_jobs.jobs.approvals import TO_BE_APPROVED
 from lifecycle_jobs.jobs.task import Progress
 from lifecycle_jobs.mail.outbox import deliver
 from lifecycle_jobs.mail.transports import Nowhere
-from lifecycle_jobs.operators import Operator, approve_number, resume
+from lifecycle_jobs.operators import Operator, approve_numbers, resume
 from lifecycle_jobs.settings import Settings
 from lifecycle_jobs.simulating.bank import Bank, Trouble, left_open
 from lifecycle_jobs.simulating.chance import Chance
@@ -93,20 +94,28 @@ class Living:
             self._deliver(on, progress)
         if refused and self._approve_deletions:
             with clock.standing_at(moment + _LATER):
-                approve_number(self._copy, Operator(CLERK, None, on), on, refused)
+                approve_numbers(
+                    self._copy,
+                    Operator(CLERK, None, on),
+                    on,
+                    suspensions=refused.get(suspend.NAME),
+                    deletions=refused.get(delete.NAME),
+                )
                 self._troubles.approved.append(on)
                 refused = self._run(on, progress)
                 self._deliver(on, progress)
         with clock.standing_at(moment + 2 * _LATER):
             if self._payers.pay(on):
                 self._deliver(on, progress)
-        return refused
+        return refused.get(delete.NAME, 0)
 
-    def _run(self, on: date, progress: Progress) -> int:
+    def _run(self, on: date, progress: Progress) -> Mapping[str, int]:
+        """One pass; of each job that refused its work, how many boxes wait to be approved."""
         report = go_through(self._copy, self._settings, self._bank, on, Wish(deliver=False), progress)
         refusals = [job.refused for job in report.jobs if job.refused is not None]  # told by their numbers
         self._troubles.failures += [(on, failure) for failure in report.failures if failure not in refusals]
-        return sum(job.skipped.get(delete.TOO_MANY, 0) for job in report.jobs)
+        waiting = {job.job: sum(job.skipped.get(reason, 0) for reason in TO_BE_APPROVED) for job in report.jobs}
+        return {job: number for job, number in waiting.items() if number}
 
     def _deliver(self, on: date, progress: Progress) -> None:
         deliver(

@@ -163,6 +163,8 @@ def fill(store: Store) -> None:
         _row(connection, tables.run_jobs, state="finished", counts={"x": 1}, seconds=0.1)
         _row(connection, tables.parked_rows, box_id=17, state="open")
         _row(connection, tables.deletion_approvals, run_on=DAY, number=7)
+        _row(connection, tables.suspension_approvals, number=7)
+        _row(connection, tables.unusual_figures, run_on=DAY, usual=425.5)
         _row(connection, tables.leases)
         _row(connection, tables.emergency_stops, in_force=True)
         _row(connection, tables.gap_confirmations)

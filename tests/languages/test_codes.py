@@ -19,7 +19,7 @@ from lifecycle_jobs.db.conditions import Refusals
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import metadata
 from lifecycle_jobs.explaining import details, left_alone, verdicts
-from lifecycle_jobs.jobs import auto_renew, delete, reconcile_charges, renew_addons, send_alerts, suspend
+from lifecycle_jobs.jobs import approvals, auto_renew, delete, reconcile_charges, renew_addons, send_alerts, suspend
 from lifecycle_jobs.jobs.task import Task
 from lifecycle_jobs.languages import Speech
 from lifecycle_jobs.languages.codes import CODES, Group, code_text
@@ -143,7 +143,7 @@ def test_every_reason_for_leaving_something_alone_has_its_words_and_its_sentence
     assert names == left_alone._SENTENCES.keys()
     assert wordless("skip", names) == set()
     others = {*reconcile_charges.LEFT_ALONE, renew_addons.WAITS, renew_addons.ANNOUNCED}
-    assert wordless("skip", others | {delete.TOO_MANY, delete.NOT_AS_PLANNED, verdicts.NOT_DUE}) == set()
+    assert wordless("skip", others | {*approvals.TO_BE_APPROVED, approvals.NOT_AS_PLANNED, verdicts.NOT_DUE}) == set()
 
 
 def test_everything_that_a_job_does_has_its_words() -> None:

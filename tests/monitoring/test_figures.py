@@ -22,6 +22,7 @@ from lifecycle_jobs.operators import Operator, stop_everything
 from lifecycle_jobs.runs import JobReport
 from lifecycle_jobs.settings import Settings
 from lifecycle_jobs.status import read_status
+from lifecycle_jobs.watching.noticing import Unusual, record
 from tests import factories
 from tests.monitoring.watching import Watched, no_database, silent_database, watched
 
@@ -138,6 +139,24 @@ def test_the_last_completed_date_is_told_with_its_lag_and_what_its_jobs_did(stor
     assert found["job_done{suspend, box.suspended}"] == 3
     assert found["job_left_alone{suspend, on_hold}"] == 2
     assert (found["job_refused{suspend}"], found["job_refused{delete}"]) == (0, 1)
+
+
+def test_what_is_unusual_is_told_by_job_and_kind_with_what_an_import_noticed_since(
+    store: Store, settings: Settings
+) -> None:
+    run = runs.begin(store, ON - timedelta(days=1))
+    assert run is not None
+    runs.finish(store, run, 0)
+    with store.write() as connection:
+        record(connection, Unusual(run.on, "delete", "box.deleted", 4250, usual=425.0), run_on=run.on)
+        record(connection, Unusual(ON, "import", "moved_expiries", 12_000, out_of=100_000), run_on=None)
+
+    found = figures(store, settings)
+
+    assert {name: value for name, value in found.items() if name.startswith("unusual")} == {
+        "unusual{delete, box.deleted}": 1,
+        "unusual{import, moved_expiries}": 1,
+    }
 
 
 def test_a_date_in_the_future_is_a_gap_and_a_lag_below_zero(store: Store, settings: Settings) -> None:
@@ -341,7 +360,9 @@ def test_every_query_goes_by_an_index_of_what_waits_or_reads_a_small_table(
         charge(connection, box, "k1", status="unknown")
         happened = factories.event(connection, "box.suspended", occurred_on=ON)
         connection.execute(insert(tables.webhook_marks).values(event_id=happened, seen_at=NOW))
-    small = re.compile(r".*(runs|run_jobs|leases|emergency_stops|gap_confirmations|webhook_marks)(_\d+)?")
+    small = re.compile(
+        r".*(runs|run_jobs|leases|emergency_stops|gap_confirmations|webhook_marks|unusual_figures)(_\d+)?"
+    )
     of_what_is_new = {"pk_events", "pk_webhook_deliveries"}
     of_what_waits = {
         index.name

@@ -41,8 +41,8 @@ def put(folder: Path, path: str, text: str) -> None:
         (MISSING, "una cosa da vedere: rapporto del 24 marzo 2027", "one thing to look at: report of 24 March 2027"),
         (
             BUSY,
-            "15 cose da vedere: rapporto del 24 marzo 2027 – ARRESTO DI EMERGENZA",
-            "15 things to look at: report of 24 March 2027 – EMERGENCY STOP",
+            "20 cose da vedere: rapporto del 24 marzo 2027 – ARRESTO DI EMERGENZA",
+            "20 things to look at: report of 24 March 2027 – EMERGENCY STOP",
         ),
     ],
 )

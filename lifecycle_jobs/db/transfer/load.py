@@ -23,7 +23,7 @@ from lifecycle_jobs.db.transfer.first import import_first
 from lifecycle_jobs.db.transfer.parse import Reader
 from lifecycle_jobs.db.transfer.problems import Problems
 from lifecycle_jobs.db.transfer.rules import rules_of
-from lifecycle_jobs.db.transfer.settle import settle
+from lifecycle_jobs.db.transfer.settle import MovedExpiries, moved_expiries, settle
 from lifecycle_jobs.errors import Refused
 from lifecycle_jobs.policy import Catalog
 
@@ -51,7 +51,12 @@ class ImportReport:
     """What an import did, or in a dry run would have done; a file that is not there is not listed."""
 
     files: tuple[FileReport, ...]
+    moved: MovedExpiries
     dry_run: bool
+
+
+Watch = Callable[[Connection, MovedExpiries], None]
+"""Hears, in the transaction of the import, how many expiries it moves."""
 
 
 def import_directory(
@@ -63,6 +68,7 @@ def import_directory(
     dry_run: bool,
     today: date,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> ImportReport:
     """Import the files of a folder; `today` is the business date of the ledger entries that explain new balances.
 
@@ -72,7 +78,9 @@ def import_directory(
     if not files:
         names = ", ".join(file.name for file in INPUT_FILES)
         raise Refused(f"Nothing to import: {directory} has none of {names}.")
-    job = _Import(catalog, directory, files, overwrite=overwrite, today=today, progress=progress or _in_silence)
+    job = _Import(
+        catalog, directory, files, overwrite=overwrite, today=today, progress=progress or _in_silence, watch=watch
+    )
     if dry_run and not store.rehearsing:
         with store.rehearse() as rehearsal:
             return job.run(rehearsal)
@@ -91,6 +99,7 @@ class _Import:
         overwrite: bool,
         today: date,
         progress: Progress,
+        watch: Watch | None,
     ) -> None:
         self._rules = rules_of(catalog)
         self._directory = directory
@@ -98,6 +107,8 @@ class _Import:
         self._overwrite = overwrite
         self._today = today
         self._progress = progress
+        self._watch = watch
+        self._moved = MovedExpiries(0, 0)
         self._problems = Problems()
 
     def run(self, store: Store) -> ImportReport:
@@ -114,7 +125,7 @@ class _Import:
                     self._progress(f"writing {file.table}", imported[file.table])
             if not store.rehearsing:  # the counter would not be rolled back
                 apply.continue_numbering(connection)
-        return ImportReport(tuple(reports), dry_run=store.rehearsing)
+        return ImportReport(tuple(reports), self._moved, dry_run=store.rehearsing)
 
     def _by_way_of_staging(self, connection: Connection) -> list[FileReport]:
         staging.create(connection)
@@ -126,6 +137,9 @@ class _Import:
         staging.measure(connection)
         checks.check(connection, self._problems, torn=torn)
         self._problems.refuse_if_any()
+        self._moved = moved_expiries(connection)
+        if self._watch is not None:
+            self._watch(connection, self._moved)
         written = {target.table.name: self._write(connection, target) for target in apply.TARGETS}
         apply.write_ledger(connection, self._today)
         staging.drop(connection)

@@ -8,6 +8,7 @@ replaced by what is there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -57,6 +58,24 @@ def settle(connection: Connection, *, overwrite: bool) -> dict[str, int]:
     find_boxes_of_new_addons(connection)
     _note_what_boxes_came_with(connection)
     return kept
+
+
+@dataclass(frozen=True, slots=True)
+class MovedExpiries:
+    """Of how many boxes that are there and not deleted E is moved; `earlier`: of how many of them to an earlier day."""
+
+    number: int
+    earlier: int
+
+
+def moved_expiries(connection: Connection) -> MovedExpiries:
+    """Counted once all is settled: without `--overwrite` there are none."""
+    box = boxes_in.c
+    moved = and_(box.line.is_not(None), box.old_status != "deleted", box.expires_on != box.old_expires_on)
+    number, earlier = connection.execute(
+        select(func.count(), func.count().filter(box.expires_on < box.old_expires_on)).where(moved)
+    ).one()
+    return MovedExpiries(number, earlier)
 
 
 def differs(target: Table, staged: Table, names: Sequence[str]) -> ColumnElement[bool]:
