@@ -37,7 +37,7 @@ format: $(READY) ## Put imports and formatting in order
 demo: $(READY) ## Live through some months with sample boxes, on this machine only
 	$(RUN)/python -m tests.demo
 
-pictures: $(READY) ## Draw the pictures of the README anew
+pictures: $(READY) ## Draw the pictures of the README anew; needs Debian's chromium
 	$(RUN)/python -m tests.demo.pictures
 
 bench: $(READY) ## Measure everything, for hours; a part of it: make bench BENCH="--boxes 100000 --parts day"
@@ -47,7 +47,7 @@ soak: $(READY) ## The long tests: kill the program again and again, and compare
 	$(RUN)/python -m pytest -m soak
 	TESTS_EXAMPLES=200 $(RUN)/python -m pytest -n 2 tests/properties
 
-e2e: $(READY) ## Mail as receivers see it; needs Debian's spamassassin, tidy, postfix and chromium
+e2e: $(READY) ## Mail as receivers see it and the console in a browser; needs Debian's spamassassin, tidy, postfix and chromium
 	$(RUN)/python -m pytest -m "" -s tests/e2e
 
 clean: ## Remove what was made here, .venv included

@@ -1,25 +1,33 @@
-"""Draws the pictures of the README anew, from commands that are really typed: `make pictures`."""
+"""Draws the pictures of the README anew, from commands that are really typed and a console that is looked at.
+
+`make pictures` needs Debian's package chromium.
+"""
 
 from __future__ import annotations
 
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from rich.console import Console
+from freezegun import freeze_time
+from playwright.sync_api import sync_playwright
+from rich.console import Console as Printed
 from rich.text import Text
 from sqlalchemy import insert
 
+from lifecycle_jobs.console import Console
 from lifecycle_jobs.db.session import open_store
 from lifecycle_jobs.db.tables import runs
 from lifecycle_jobs.settings import load_settings
 from tests.bench.load import load
 from tests.bench.provider import Provider
+from tests.daily import settings_for
 from tests.demo.__main__ import PROVIDER
 
 FOLDER = Path(__file__).parent / "pictures"
@@ -31,14 +39,16 @@ _FONTS_OF_OTHER_SITES = re.compile(r"@font-face \{.*?\}", re.DOTALL)
 
 
 def main() -> None:
-    """Draw a plan, an explanation and a forecast."""
+    """Draw a plan, an explanation, the console's first page and a forecast."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         small = _folder(name, "small")
         _type(small, "import", str(PROVIDER))
         _type(small, "replay", "2026-12-31", "--until", str(ON - timedelta(days=1)))
         _draw("plan", small, "plan", str(ON))
-        _type(small, "replay", str(ON), "--until", "2027-03-27")
+        _type(small, "replay", str(ON))
+        _photograph(small, FOLDER / "console.png", str(ON))
+        _type(small, "replay", "2027-03-25", "--until", "2027-03-27")
         _draw("explain", small, "explain", "luca.neri@pec.example.it", "--on", "2027-03-28")
         large = _folder(name, "large")
         _fill(large)
@@ -73,10 +83,28 @@ def _fill(folder: Path) -> None:
 
 def _draw(name: str, folder: Path, *arguments: str) -> None:
     """Type a command, and draw what it shows."""
-    console = Console(record=True, width=_WIDTH, file=io.StringIO())
+    console = Printed(record=True, width=_WIDTH, file=io.StringIO())
     console.print(Text.from_ansi(_type(folder, *arguments)))
     drawn = console.export_svg(title=f"lifecycle-jobs {' '.join(arguments)}", unique_id=name)
     (FOLDER / f"{name}.svg").write_text(_FONTS_OF_OTHER_SITES.sub("", drawn), encoding="utf-8")
+
+
+def _photograph(folder: Path, picture: Path, on: str) -> None:
+    """The console's first page on a date, in the browser of the system."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        sys.exit("chromium is missing: install Debian's package chromium")
+    changed = {"database": {"url": f"sqlite:///{folder}/lifecycle.db"}}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1180, "height": 760}, locale="en-GB")
+        with (
+            freeze_time(f"{on} 08:00:00", tick=True, real_asyncio=True),
+            Console(settings_for(folder, **changed), owner="anna", listen="127.0.0.1:0") as console,
+        ):
+            page.goto(console.url)
+            page.screenshot(path=picture, full_page=True)
+        browser.close()
 
 
 def _type(folder: Path, *arguments: str) -> str:
