@@ -87,7 +87,7 @@ def _today(asked: Asked) -> Response:
         stop=stop,
         gap=gap,
         daemon=daemon,
-        needs=list(_needs(office)),
+        needs=list(_needs(office, shown)),
         hour=office.settings.schedule.hour,
     )
 
@@ -140,9 +140,13 @@ _FAILED: Final = (
 )
 
 
-def _needs(office: Office) -> Iterator[Need]:
+def _needs(office: Office, shown: RunShown | None) -> Iterator[Need]:
     """The most pressing first."""
     today = office.today
+    if shown is not None:
+        refused = sum(job.refused is not None for job in shown.jobs)
+        if refused:
+            yield Need(refused, spoken("jobs that wait to be approved"), f"/plan?date={shown.on}")
     with office.store.read() as connection:
         told, _ = notices.list_for_staff(connection, today, 1)
         found = [
@@ -155,4 +159,4 @@ def _needs(office: Office) -> Iterator[Need]:
         ]
     held_back = list_held_back(office.store, office.settings, today).total
     found.append((held_back, spoken("boxes held back from deletion"), "/unresolved"))
-    return (Need(number, what, where) for number, what, where in found if number)
+    yield from (Need(number, what, where) for number, what, where in found if number)

@@ -114,3 +114,18 @@ def test_a_run_that_needs_a_person_is_not_called_good(store: Store, today: date,
         connection.execute(update(run_records).values(state="completed", failures=2, finished_at=clock.now()))
 
     assert "done, but something needs a person" in anew().read("/")
+
+
+def test_a_job_that_refused_its_work_leads_to_the_plan_that_can_be_approved(
+    store: Store, tmp_path: Path, today: date, anew: Callable[[], Browser]
+) -> None:
+    settings = console_settings(tmp_path, store)
+    few = settings.deletion.model_copy(update={"always_allowed": 0, "max_percent": 0})
+    with store.write() as connection:
+        factories.customer(connection)
+        factories.box(connection, status="suspended", expires_on=today - 100 * DAY)
+    run(store, settings.model_copy(update={"deletion": few}), today)
+
+    page = anew().get("/").text
+
+    assert f'<a href="/plan?date={today}"><span class="n">1</span> jobs that wait to be approved</a>' in page
