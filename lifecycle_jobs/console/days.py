@@ -15,8 +15,9 @@ from lifecycle_jobs.console.pages import parse_day
 from lifecycle_jobs.console.routes import Asked, page
 from lifecycle_jobs.console.today import show_run
 from lifecycle_jobs.db.tables import boxes, events, message_events, messages, run_jobs
+from lifecycle_jobs.explaining.past import told_of
 from lifecycle_jobs.languages import Speech, spoken
-from lifecycle_jobs.reasons import amount_cents, because
+from lifecycle_jobs.reasons import amount_cents
 
 PAGE: Final = 50
 
@@ -109,7 +110,7 @@ def _shown(speech: Speech, row: Row[Any]) -> dict[str, Any]:
         "address": row.address,
         "customer_id": row.customer_id,
         "addon_id": row.addon_id,
-        "why": because(speech, row.kind, row.term_expires_on, row.detail),
+        "why": told_of(speech, row),
         "cents": amount_cents(row.detail),
         "message_id": row.message_id,
         "message_status": "moot" if row.moot else row.message_status,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, select, union_all
 
 from lifecycle_jobs import runs
 from lifecycle_jobs.db.session import Store
@@ -90,9 +90,12 @@ def explain(store: Store, settings: Settings, address: str, on: date, speech: Sp
 
 
 def _boxes_of(speech: Speech, connection: Connection, address: str) -> tuple[Row[Any], list[date]]:
+    here = select(boxes.c.id).where(boxes.c.address_key == address.strip().lower())
+    # Those that live and those that are gone have an index each.
+    either = union_all(here.where(boxes.c.status != "deleted"), here.where(boxes.c.status == "deleted"))
     found = connection.execute(
         select(boxes)
-        .where(boxes.c.address_key == address.strip().lower())
+        .where(boxes.c.id.in_(either))
         .order_by(boxes.c.status == "deleted", boxes.c.deleted_on.desc(), boxes.c.id.desc())
     ).all()
     if not found:

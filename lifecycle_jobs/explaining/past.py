@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -60,11 +61,16 @@ def _events(speech: Speech, connection: Connection, box_id: int) -> Iterator[Hap
         .order_by(events.c.id)
     )
     for row in rows:
-        if row.job is None:
-            told = details_told(speech, row.detail)
-        else:
-            told = because(speech, row.kind, row.term_expires_on, row.detail)
+        told = told_of(speech, row)
         yield Happening(row.occurred_on, row.kind, told, _by(row), _delivery(speech, row), row.run_on, row.message_id)
+
+
+def told_of(speech: Speech, event: Row[Any]) -> str:
+    """Why a job did it; of what a person did, or an older version wrote with other details, those details."""
+    if event.job is not None:
+        with suppress(KeyError):
+            return because(speech, event.kind, event.term_expires_on, event.detail)
+    return details_told(speech, event.detail)
 
 
 def _by(row: Row[Any]) -> str:

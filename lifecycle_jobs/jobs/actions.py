@@ -55,7 +55,7 @@ def charges_before(connection: Connection, on: date) -> ChargesBefore:
         without_answer = or_(unresolved, and_(settled_since, charges.c.attempted_on < on))
     return ChargesBefore(
         connection.scalar(last) or 0,
-        connection.scalars(select(charges.c.id).where(without_answer).order_by(charges.c.id)).all(),
+        sorted(connection.scalars(select(charges.c.id).where(without_answer))),
     )
 
 
@@ -79,19 +79,22 @@ def actions(connection: Connection, on: date, run_pass: int, before: ChargesBefo
             row.term_expires_on,
             row.detail,
         )
-    silent = connection.execute(
+    settled = and_(among(charges.c.id, before.unresolved), charges.c.status == "not_attempted")
+    made = and_(charges.c.id > before.last, charges.c.status.in_(("unknown", "not_attempted")))
+    # One after the other, and not either: SQLite would look through all charges for that.
+    for silent in (settled, made):
+        yield from _silent(connection, silent, before)
+
+
+def _silent(connection: Connection, chosen: ColumnElement[bool], before: ChargesBefore) -> Iterator[Action]:
+    rows = connection.execute(
         select(charges, boxes.c.address, boxes.c.customer_id)
         .join(boxes, boxes.c.id == charges.c.box_id)
-        .where(
-            or_(
-                and_(charges.c.id > before.last, charges.c.status.in_(("unknown", "not_attempted"))),
-                and_(among(charges.c.id, before.unresolved), charges.c.status == "not_attempted"),
-            )
-        )
+        .where(chosen)
         .order_by(charges.c.id)
         .execution_options(yield_per=_AT_A_TIME)
     )
-    for row in silent:
+    for row in rows:
         yield Action(
             auto_renew.NAME if row.id > before.last else reconcile_charges.NAME,
             f"charge.{row.status}",

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Select, and_, func, select, union_all
+from sqlalchemy import Connection, Select, and_, case, func, select, union_all
 
 from lifecycle_jobs import stops
 from lifecycle_jobs.db.conditions import unresolved
@@ -130,7 +130,7 @@ def _problems(connection: Connection, on: date) -> Sequence[str]:
 
 def _overdue(connection: Connection, since: date) -> int:
     return sum(
-        connection.scalar(select(func.count()).where(without_answer, table.c.attempted_on <= since)) or 0
+        connection.scalar(select(func.count(case((table.c.attempted_on <= since, 1)))).where(without_answer)) or 0
         for table, without_answer in ((charges, unresolved), (top_up_charges, unresolved_top_up))
     )
 

@@ -75,6 +75,18 @@ def test_what_the_run_of_the_date_has_done_is_told_apart(store: Store, settings:
     assert [each.what for each in found.past] == ["box.expiry_alert", "box.suspended"]
 
 
+def test_an_event_with_other_details_than_today_is_told_by_those_that_it_has(store: Store, settings: Settings) -> None:
+    box_id = a_box(store)
+    with store.write() as connection:
+        factories.event(
+            connection, "box.renewed", box_id=box_id, occurred_on=E - 5 * DAY, job="auto_renew", detail={"years": 1}
+        )
+
+    (renewed,) = explain(store, settings, ADDRESS, E, ENGLISH).past
+
+    assert (renewed.what, renewed.told) == ("box.renewed", "years: 1")
+
+
 def test_what_was_told_today_does_not_lie_ahead_any_more(store: Store, settings: Settings) -> None:
     a_box(store)
     before = explain(store, settings, ADDRESS, E - 30 * DAY, ENGLISH)
