@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle_jobs.cli import main
+from lifecycle_jobs.cli import main, output
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,10 @@ def lifecycle(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LIFECYCLE_DATABASE__URL", sqlite_url)
     monkeypatch.setenv("LIFECYCLE_LOG__LEVEL", "warning")
-    # Rich would fold the sentences that the tests look for.
+    # Rich would fold the sentences that the tests look for; it asks once, when the consoles are made.
     monkeypatch.setenv("COLUMNS", "200")
+    for made in (output.console, output.error_console):
+        monkeypatch.setattr(made, "_width", 200)
 
     def type_(*arguments: str) -> Typed:
         monkeypatch.setattr(sys, "argv", ["lifecycle-jobs", *arguments])
