@@ -63,7 +63,7 @@ def _add_a_spike(store: Store) -> None:
 
 
 @contextmanager
-def todays_clock() -> Iterator[None]:
+def todays_clock(moment: str = f"{TODAY} 08:00:00") -> Iterator[None]:
     """It is the morning of `TODAY`, and time goes on from there."""
-    with freeze_time(f"{TODAY} 08:00:00", tick=True, real_asyncio=True):
+    with freeze_time(moment, tick=True, real_asyncio=True):
         yield

@@ -13,7 +13,7 @@ from tests.daily import OPERATOR, settings_for
 from tests.e2e.console_provider import todays_clock
 
 
-def main(url: str, folder: str, on: str) -> None:
+def main(url: str, folder: str, on: str, moment: str) -> None:
     """Five seconds for each job."""
 
     seen: set[str] = set()
@@ -24,7 +24,7 @@ def main(url: str, folder: str, on: str) -> None:
             time.sleep(5)
 
     store, settings = open_store(url), settings_for(Path(folder))
-    with todays_clock():  # or whoever watches takes its lease for one that has run out
+    with todays_clock(moment):  # or whoever watches takes its lease for one that has run out
         run_day(store, settings, date.fromisoformat(on), OPERATOR, Wish(again=True), linger)
 
 

@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, 
 from rich.console import Console as Printed
 from rich.table import Table
 
+from lifecycle_jobs import clock
 from lifecycle_jobs.console import Console
 from tests.console.browsing import PASSWORD
 from tests.e2e.console_provider import SCRIPT, SPIKE, TODAY, provider, todays_clock
@@ -166,7 +167,7 @@ def test_a_run_is_watched_live(chromium: Browser, place: Place) -> None:
     expect(visit.page.locator("#run")).to_contain_text("Run of 28 March 2027")
 
     running = subprocess.Popen(
-        [sys.executable, "-m", "tests.e2e.slow_run", place.database, str(place.folder), str(TODAY)]
+        [sys.executable, "-m", "tests.e2e.slow_run", place.database, str(place.folder), str(TODAY), str(clock.now())]
     )
     try:
         live = visit.page.locator("#run")
@@ -226,7 +227,7 @@ def test_a_box_is_found_and_explained(chromium: Browser, place: Place) -> None:
     visit.page.press("#search", "Enter")
 
     expect(visit.page).to_have_url(f"{place.url}/boxes/mario.rossi@pec.example.it")
-    expect(visit.page.locator(".verdicts")).to_contain_text("il rinnovo automatico è")
+    expect(visit.page.locator(".verdicts")).to_contain_text("pagata fino al 31 marzo 2028: il primo addebito")
     expect(visit.page.locator(".life .coming").first).to_be_visible()
     visit.page.locator(".life a.letter").first.click()
     letter = visit.page.frame_locator("iframe.mail")
