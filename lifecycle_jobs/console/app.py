@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import traceback
 from collections.abc import Sequence
+from http import HTTPStatus
 from importlib import resources
 
 import structlog
@@ -66,7 +67,7 @@ def make_app(office: Office, hosts: frozenset[str]) -> Starlette:
 
     async def not_so(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
-        return await missing(request, error) if status == 404 else Response(status_code=status)  # noqa: PLR2004 -- HTTP's
+        return await missing(request, error) if status == HTTPStatus.NOT_FOUND else Response(status_code=status)
 
     return Starlette(
         routes=list(_routes(office)),

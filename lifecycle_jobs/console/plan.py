@@ -35,6 +35,8 @@ DONE: Final = "carry out "
 """How the names of such pieces of work begin; the date follows."""
 
 PAGE: Final = 50
+_LONGEST_PLACE: Final = 11
+"""Digits that a place in a plan may have: no plan is longer."""
 _KEPT: Final = 10
 """Plans whose actions are kept in the console's folder; of an older one only its hash is of use."""
 
@@ -191,4 +193,4 @@ def forget(office: Office, piece: Piece | None) -> None:
 
 def _place(text: str) -> int:
     """Where a page begins. Whatever else is typed into the address is the beginning."""
-    return int(text) if text.isdecimal() and text.isascii() and len(text) < 12 else 0  # noqa: PLR2004 -- no plan is so long
+    return int(text) if text.isdecimal() and text.isascii() and len(text) <= _LONGEST_PLACE else 0
