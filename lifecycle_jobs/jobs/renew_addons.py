@@ -28,9 +28,9 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
+    bindparam,
     case,
     exists,
-    func,
     literal,
     or_,
     select,
@@ -40,7 +40,7 @@ from sqlalchemy import (
 
 from lifecycle_jobs import runs
 from lifecycle_jobs.db.conditions import Refusals, first_reason, none_of, unapplied_payment, unresolved_charge
-from lifecycle_jobs.db.dialect import among, joined
+from lifecycle_jobs.db.dialect import Parameter, among, joined
 from lifecycle_jobs.db.faults import concerns_one_row
 from lifecycle_jobs.db.tables import addons, boxes, customers, events, parked_rows
 from lifecycle_jobs.history import euros, record
@@ -55,14 +55,17 @@ WAITS = "waits_for_its_box"
 ANNOUNCED = "already_announced"
 """Why an add-on stays as it is that nothing speaks against."""
 _AT_A_TIME = 200
+_IDS = Parameter("addon_ids")
 _with_box = addons.join(boxes, boxes.c.id == addons.c.box_id)
 
 
 def run(task: Task) -> JobReport:
     """Settle every credit add-on whose turn has come."""
     report = JobReport(NAME)
+    asked = _asked(task)
     for addon_ids in _in_turn(task):
-        rows = _read(task, addon_ids)
+        with task.store.read() as connection:
+            rows = connection.execute(asked.some, {_IDS.name: addon_ids}).all()
         spent: set[str] = set()
         for row in rows:
             # Most of these wait for their box, day after day: told from what was read, unless it has changed since.
@@ -73,12 +76,14 @@ def run(task: Task) -> JobReport:
             spent.add(row.customer_id)
             try:
                 with task.store.write() as connection:
-                    _settle(connection, task, row)
+                    _settle(connection, task, asked, row)
             except Exception as error:
                 if not concerns_one_row(error):
                     raise
                 runs.park(task.store, task.run, NAME, f"addon:{row.addon_id}", error, box_id=row.box_id)
-        for reason, number in _skipped(task, addon_ids).items():
+        with task.store.read() as connection:
+            left_alone = Counter(connection.scalars(asked.left_alone, {_IDS.name: addon_ids}))
+        for reason, number in left_alone.items():
             report.skipped[reason] = report.skipped.get(reason, 0) + number
         task.advance(len(rows))
     return report
@@ -128,9 +133,20 @@ def _parked_here(task: Task) -> ColumnElement[bool]:
     )
 
 
-def _turn(task: Task) -> Select[Any]:
-    """Add-ons whose turn is now, each with what its box and its holder's balance decide."""
-    return (
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked of add-ons: of some their turn, of one the same and to be locked, of some why they are left alone.
+
+    Put together once in a pass: to put one of these together takes longer than to have it answered.
+    """
+
+    some: Select[Any]
+    one: Select[Any]
+    left_alone: Select[str]
+
+
+def _asked(task: Task) -> _Asked:
+    turn = (
         select(
             addons,
             boxes.c.status.label("box_status"),
@@ -142,6 +158,13 @@ def _turn(task: Task) -> Select[Any]:
         )
         .select_from(_with_box.join(customers, customers.c.customer_id == boxes.c.customer_id))
         .where(candidates(task), none_of(refusals(task)))
+    )
+    reason = first_reason(refusals(task))
+    these = among(addons.c.addon_id, _IDS)
+    return _Asked(
+        some=turn.where(these).order_by(addons.c.expires_on, addons.c.addon_id),
+        one=turn.where(addons.c.addon_id == bindparam("chosen")).with_for_update(of=(boxes, addons), key_share=True),
+        left_alone=select(reason).select_from(_with_box).where(these, candidates(task), reason.is_not(None)),
     )
 
 
@@ -175,13 +198,6 @@ def _after_the(last: Any) -> ColumnElement[bool]:
     return tuple_(addons.c.expires_on, addons.c.addon_id) > tuple_(
         literal(last.expires_on, addons.c.expires_on.type), literal(last.addon_id, addons.c.addon_id.type)
     )
-
-
-def _read(task: Task, addon_ids: Sequence[str]) -> Sequence[Any]:
-    with task.store.read() as connection:
-        return connection.execute(
-            _turn(task).where(among(addons.c.addon_id, addon_ids)).order_by(addons.c.expires_on, addons.c.addon_id)
-        ).all()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,13 +234,12 @@ def _nothing_to_do(task: Task, addon: Any) -> bool:
     return step == "wait" or (step == "announce_short" and addon.announced)
 
 
-def _settle(connection: Connection, task: Task, chosen: Any) -> None:
+def _settle(connection: Connection, task: Task, asked: _Asked, chosen: Any) -> None:
     # The box by itself first: whoever held it may have left money to be refunded, which a look that waited for the box
     # would not see. Box before balance, as when a box is charged to credit: the other way round two of them could wait
     # for each other.
     connection.execute(select(boxes.c.id).where(boxes.c.id == chosen.box_id).with_for_update(key_share=True))
-    this = _turn(task).where(addons.c.addon_id == chosen.addon_id)
-    addon = connection.execute(this.with_for_update(of=(boxes, addons), key_share=True)).one_or_none()
+    addon = connection.execute(asked.one, {"chosen": chosen.addon_id}).one_or_none()
     if addon is None:
         return
     balance = lock_balance(connection, addon.customer_id)
@@ -293,14 +308,3 @@ def _tell(connection: Connection, task: Task, addon: Row[Any], kind: str, detail
         term_expires_on=addon.expires_on,
         detail=detail,
     )
-
-
-def _skipped(task: Task, addon_ids: Sequence[str]) -> Counter[str]:
-    """How many of these add-ons are left alone, by first reason."""
-    with task.store.read() as connection:
-        found = connection.scalars(
-            select(func.coalesce(first_reason(refusals(task)), ""))
-            .select_from(_with_box)
-            .where(among(addons.c.addon_id, addon_ids), candidates(task))
-        )
-        return Counter(reason for reason in found if reason)
