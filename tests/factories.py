@@ -336,6 +336,42 @@ def charge(
     )
 
 
+def top_up_charge(
+    connection: Connection,
+    idempotency_key: str,
+    *,
+    order_id: int,
+    status: str = "unknown",
+    attempted_on: date = LONG_AGO,
+) -> int:
+    """A charge for credit that was asked for by a request of its own. Returns the id."""
+    at = datetime(attempted_on.year, attempted_on.month, attempted_on.day, 3, tzinfo=UTC)
+    connection.execute(
+        insert(tables.account_requests).values(
+            request_id=idempotency_key,
+            operation="top_up_by_card",
+            arguments={},
+            requested_on=attempted_on,
+            requested_at=at,
+            actor="clerk",
+        )
+    )
+    return _inserted(
+        connection,
+        tables.top_up_charges,
+        idempotency_key=idempotency_key,
+        request_id=idempotency_key,
+        order_id=order_id,
+        payment_method_id="pm1",
+        method_kind="card",
+        token="pm_card_visa",
+        amount_cents=1000,
+        status=status,
+        attempted_on=attempted_on,
+        attempted_at=at,
+    )
+
+
 def event(
     connection: Connection,
     kind: str,

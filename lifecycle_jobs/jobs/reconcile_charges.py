@@ -102,7 +102,8 @@ def settle_some(task: Task, collector: Collector, patience: Patience, charge_ids
 def _settle_all(task: Task, collector: Collector, patience: Patience, chosen: ColumnElement[bool]) -> Counter[str]:
     with task.store.read() as connection:
         # Put in order here: SQLite would go through all charges in that order instead of looking up these few.
-        found_now = sorted(connection.execute(select(charges).where(chosen)), key=lambda row: row.id)
+        of_whose = select(charges).where(chosen, task.of_whose(charges.c.box_id))
+        found_now = sorted(connection.execute(of_whose), key=lambda row: row.id)
     rows = {row.id: row for row in found_now}
     found: Counter[str] = Counter()
     silent: set[int] = set()
@@ -145,7 +146,7 @@ def _settle_top_ups(task: Task, collector: Collector, patience: Patience) -> Cou
     """Look up what was charged for credit: one after the other, as there are few; never presented again."""
     found: Counter[str] = Counter()
     with task.store.read() as connection:
-        rows = unresolved_top_ups(connection)
+        rows = unresolved_top_ups(connection, task.of_customer)
     unanswered = 0
     for row in rows:
         if unanswered >= patience.outage_limit:

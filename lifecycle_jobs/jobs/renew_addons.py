@@ -182,7 +182,7 @@ def _in_turn(task: Task) -> Iterator[Sequence[str]]:
             with task.store.read() as connection:
                 rows = connection.execute(
                     select(addons.c.addon_id, addons.c.expires_on)
-                    .where(after, addons.c.status == "active", turn)
+                    .where(after, addons.c.status == "active", turn, task.of_whose(addons.c.box_id))
                     .order_by(addons.c.expires_on, addons.c.addon_id)
                     .limit(_AT_A_TIME)
                 ).all()

@@ -66,6 +66,10 @@ class Task:
         """Whose boxes this pass may look at."""
         return true() if self.of_customer is None else boxes.c.customer_id == self.of_customer
 
+    def of_whose(self, box_id: ColumnElement[int]) -> ColumnElement[bool]:
+        """The same for what belongs to a box."""
+        return true() if self.of_customer is None else box_id.in_(select(boxes.c.id).where(self.of_whom))
+
     @property
     def parked_here(self) -> ColumnElement[bool]:
         """The box made this very job fail in this pass: it is not tried twice."""

@@ -156,9 +156,13 @@ def top_up_charge(connection: Connection, request_id: str) -> Row[Any] | None:
     ).one_or_none()
 
 
-def unresolved_top_ups(connection: Connection) -> Sequence[Row[Any]]:
-    """Every charge without an answer, the oldest first."""
-    return connection.execute(select(top_up_charges).where(unresolved_top_up).order_by(top_up_charges.c.id)).all()
+def unresolved_top_ups(connection: Connection, of_customer: str | None = None) -> Sequence[Row[Any]]:
+    """Every charge without an answer, of one customer if one is named; the oldest first."""
+    found = select(top_up_charges).where(unresolved_top_up).order_by(top_up_charges.c.id)
+    if of_customer is not None:
+        his = select(orders.c.id).where(orders.c.customer_id == of_customer)
+        found = found.where(top_up_charges.c.order_id.in_(his))
+    return connection.execute(found).all()
 
 
 def _asked(gateway: Gateway, request: ChargeRequest) -> LookUpOutcome:

@@ -8,7 +8,9 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from freezegun import freeze_time
 
+from lifecycle_jobs.day import Wish, work_of
 from lifecycle_jobs.db import tables
+from lifecycle_jobs.jobs.task import Task
 from lifecycle_jobs.payments.gateway import (
     ChargeOutcome,
     ChargeRequest,
@@ -25,6 +27,7 @@ from lifecycle_jobs.payments.gateway import (
     Unknown,
 )
 from lifecycle_jobs.payments.sandbox import SandboxGateway
+from lifecycle_jobs.runs import Run
 from tests import factories
 from tests.jobs.running import (
     BROKEN,
@@ -430,3 +433,38 @@ def test_a_charge_that_the_database_refuses_to_settle_is_parked_and_the_others_a
     assert (repaired.failures, parked(office.store)) == ([], [])
     assert [expires_on(office.store, box) for box in boxes] == [NEXT_E] * 3
     assert len(office.booked()) == 3
+
+
+class Curious(RealGateway):
+    """Notes what it is asked about."""
+
+    def look_up(self, request: ChargeRequest) -> LookUpOutcome:
+        self.presented.append(request.order_number)
+        return NoAnswer("nobody is there")
+
+
+def test_for_one_customer_the_charges_of_all_others_are_not_asked_about(office: Office) -> None:
+    with office.store.write() as connection:
+        for name in ("his", "hers"):
+            factories.customer(connection, name)
+            box = factories.box(connection, f"{name}@pec.it", customer_id=name)
+            renewal = factories.order(connection, f"{name}-renewal", customer_id=name, box_id=box)
+            factories.charge(connection, f"{name}-renewal", order_id=renewal, box_id=box)
+            top_up = factories.order(
+                connection, f"{name}-credit", kind="topup", customer_id=name, term_expires_on=None, years=None
+            )
+            factories.top_up_charge(connection, f"{name}-credit", order_id=top_up)
+    bank = Curious()
+    asked = Task(
+        "reconcile_charges",
+        office.store,
+        Run(E, 1, "everything", E - DAY),
+        office.settings.catalog(),
+        5000,
+        lambda _job, _rows: None,
+        of_customer="his",
+    )
+
+    work_of(office.settings, bank, Wish())["reconcile_charges"](asked)
+
+    assert bank.presented == ["his-renewal", "his-credit"]
