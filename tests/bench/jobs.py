@@ -1,7 +1,9 @@
 """`python -m tests.bench.jobs`: the set-based jobs against SQL by hand and against a plain ORM loop.
 
 Each works on a database of its own with the same rows, of which every box is due; what they leave behind is compared.
-The figures are rows a second, events and messages included; only the ratios within one run say anything.
+The figures are rows a second, events and messages included; only the ratios within one run say anything. Who comes
+second finds the server's log files made and its own work of checkpoints behind him, so both come first once, and the
+better time of each counts.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 from unittest.mock import patch
 
 from rich.console import Console
@@ -77,26 +80,45 @@ def _options() -> argparse.Namespace:
 
 def figure(kind: str, job: Job, number: int, looped: int, wrong: list[str]) -> Figure:
     """Measure one job on one database; `wrong` gets a sentence if two ways left different things behind."""
-    ours, left_by_us = _measured(kind, job, number, lambda url, folder: _ours(url, folder, job))
-    by_hand, left_by_hand = _measured(
-        kind, job, number, lambda url, _folder: _timed(lambda: limit.by_hand(kind, _plain(kind, url), job, ON, CHUNK))
+
+    def by_us() -> _Measured:
+        return _measured(kind, job, number, lambda url, folder: _ours(url, folder, job))
+
+    def by_hand() -> _Measured:
+        return _measured(
+            kind,
+            job,
+            number,
+            lambda url, _folder: _timed(lambda: limit.by_hand(kind, _plain(kind, url), job, ON, CHUNK)),
+        )
+
+    ours, hand, hand_again, ours_again = by_us(), by_hand(), by_hand(), by_us()
+    slowly = _measured(kind, job, looped, lambda url, _folder: _timed(lambda: loop.one_by_one(url, job, ON)))
+    if ours.left != hand.left:
+        wrong.append(f"{kind}, {job}: {ours.left} here, {hand.left} by hand")
+    return Figure(
+        job,
+        "SQLite" if kind == "sqlite" else "PostgreSQL",
+        number / min(ours.seconds, ours_again.seconds),
+        number / min(hand.seconds, hand_again.seconds),
+        looped / slowly.seconds,
     )
-    slowly, _ = _measured(kind, job, looped, lambda url, _folder: _timed(lambda: loop.one_by_one(url, job, ON)))
-    if left_by_us != left_by_hand:
-        wrong.append(f"{kind}, {job}: {left_by_us} here, {left_by_hand} by hand")
-    name = "SQLite" if kind == "sqlite" else "PostgreSQL"
-    return Figure(job, name, number / ours, number / by_hand, looped / slowly)
 
 
-def _measured(
-    kind: str, job: Job, number: int, work: Callable[[str, Path], float]
-) -> tuple[float, tuple[int, int, int, int]]:
+class _Measured(NamedTuple):
+    """How long it took, and how many active boxes, events, messages and links were left behind."""
+
+    seconds: float
+    left: tuple[int, int, int, int]
+
+
+def _measured(kind: str, job: Job, number: int, work: Callable[[str, Path], float]) -> _Measured:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lifecycle-bench-")))
         url, _ = stack.enter_context(databases.fresh(kind, folder))
         load(url, batches(job, number, ON))
         seconds = work(url, folder)
-        return seconds, _left_behind(open_store(url))
+        return _Measured(seconds, _left_behind(open_store(url)))
 
 
 def _ours(url: str, folder: Path, job: Job) -> float:
