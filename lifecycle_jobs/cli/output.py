@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
+from itertools import islice
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 console = Console()
 error_console = Console(stderr=True)
+
+_ROWS_AT_A_TIME = 1000
 
 
 def complain(sentence: str) -> None:
@@ -41,6 +45,19 @@ def say(sentence: str, style: str = "") -> None:
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_as_text))
+
+
+def print_json_list(head: Mapping[str, Any], name: str, rows: Iterable[Any]) -> None:
+    """One JSON document whose last member is a list, written as it is read: it may have a million rows."""
+    begun = json.dumps(head, ensure_ascii=False, indent=2, default=_as_text).removesuffix("\n}")
+    typer.echo(f'{begun},\n  "{name}": [', nl=False)
+    before = "\n"
+    left = iter(rows)
+    while some := list(islice(left, _ROWS_AT_A_TIME)):
+        written = [json.dumps(row, ensure_ascii=False, indent=2, default=_as_text) for row in some]
+        typer.echo(before + indent(",\n".join(written), "    "), nl=False)
+        before = ",\n"
+    typer.echo("\n  ]\n}")
 
 
 def write_text(file: Path, text: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lifecycle_jobs.cli.output import print_json, progress_bar, say, table
+from lifecycle_jobs.cli.output import print_json_list, progress_bar, say, table
 from lifecycle_jobs.cli.setting import By, Config, Json, Office, open_office, parse_date
 from lifecycle_jobs.cli.stopping import stoppable
 from lifecycle_jobs.cli.wording import Locale, Wording, wording
@@ -55,7 +55,8 @@ def plan(
         if csv_file is not None:
             _write_csv(csv_file, found.actions(), words.speech)
         if json:
-            print_json(_as_dict(words, office, found, box))
+            actions = (action_as_dict(action, words.speech) for action in _actions(found, box))
+            print_json_list(_as_dict(words, office, found), "actions", actions)
             return
         _show(words, office, found, box)
         if csv_file is not None:
@@ -101,7 +102,7 @@ def _make(office: Office, on: date, wish: Wish, by: str | None, path: Path) -> D
         return plan_day(office.store, office.settings, on, office.operator(by), wish, progress, into=path)
 
 
-def _as_dict(words: Wording, office: Office, found: DayPlan, box: str | None) -> dict[str, Any]:
+def _as_dict(words: Wording, office: Office, found: DayPlan) -> dict[str, Any]:
     from lifecycle_jobs.history import euros
 
     return {
@@ -123,7 +124,6 @@ def _as_dict(words: Wording, office: Office, found: DayPlan, box: str | None) ->
         "suspensions_only_by_this_plan": found.approve_suspensions,
         "deletions_only_by_this_plan": found.approve_deletions,
         "notes": list(_notes(words, office, found)),
-        "actions": [action_as_dict(action, words.speech) for action in _actions(found, box)],
     }
 
 

@@ -10,12 +10,13 @@ import gzip
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -115,7 +116,8 @@ def keep(folder: Path, on: date, digest: str, path: Path) -> None:
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".unfinished-", delete=False) as file:
         unfinished = Path(file.name)
         try:
-            file.write(path.read_bytes())
+            with path.open("rb") as plan:
+                shutil.copyfileobj(plan, file)
             file.flush()
             os.fsync(file.fileno())
             unfinished.rename(folder / f"{on}-{digest}.jsonl.gz")
@@ -131,8 +133,16 @@ def find(folder: Path, on: date, digest: str) -> Path | None:
 
 
 def forget(folder: Path, today: date, days: int) -> None:
-    """Remove the plans for dates more than so many days back."""
+    """Remove the plans whose date lies more than so many days back, and the day on which they were made too.
+
+    The plan of a date long past, made to replay it, would otherwise be gone at once.
+    """
+    first = today - timedelta(days=days)
     for path in folder.glob("*.jsonl.gz"):
         named = _NAME.fullmatch(path.name)
-        if named and date.fromisoformat(named[1]) < today - timedelta(days=days):
+        if named and date.fromisoformat(named[1]) < first and _made_on(path) < first:
             path.unlink(missing_ok=True)
+
+
+def _made_on(path: Path) -> date:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC).date()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,19 @@ def test_plans_are_forgotten_after_their_days_and_other_files_are_left_alone(wri
         f"2027-03-02-{HASH}.jsonl.gz",
         "mine.jsonl.gz",
     ]
+
+
+def test_the_plan_of_a_date_long_past_is_kept_for_as_long_after_it_was_made(written: Path, tmp_path: Path) -> None:
+    plan_file.keep(tmp_path / "plans", ON - timedelta(days=300), HASH, written)
+    (kept,) = (tmp_path / "plans").iterdir()
+    made = datetime(2027, 3, 31, 12, tzinfo=UTC).timestamp()
+    os.utime(kept, (made, made))
+
+    plan_file.forget(tmp_path / "plans", ON + timedelta(days=30), 30)
+    assert kept.exists()
+
+    plan_file.forget(tmp_path / "plans", ON + timedelta(days=31), 30)
+    assert not kept.exists()
 
 
 def test_a_scratch_file_is_gone_after_its_block() -> None:
