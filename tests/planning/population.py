@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from datetime import date, timedelta
+from typing import Any
 
+import pytest
 from sqlalchemy import Connection
 
 from lifecycle_jobs.db.session import Store
@@ -12,6 +14,12 @@ from tests import factories
 
 _PAYS = ("pm_card_visa",)
 """Once more than the others: most days most cards pay."""
+
+
+def seeds(quick: int, all_of_them: int) -> list[Any]:
+    """The first ones in each test run, and all of them in the soak."""
+    late = [pytest.param(seed, marks=pytest.mark.soak) for seed in range(quick, all_of_them)]
+    return [*range(quick), *late]
 
 
 def populate(store: Store, on: date, seed: int, boxes: int = 40) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
@@ -17,13 +16,7 @@ from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes
 from tests.daily import settings_for
 from tests.planning.days import Days, done_by, told
-from tests.planning.population import populate
-
-
-def seeds(quick: int, all_of_them: int) -> list[Any]:
-    """The first ones in each test run, and all of them in the soak."""
-    late = [pytest.param(seed, marks=pytest.mark.soak) for seed in range(quick, all_of_them)]
-    return [*range(quick), *late]
+from tests.planning.population import populate, seeds
 
 
 def days_of(store: Store, folder: Path, seed: int) -> tuple[Days, date]:
@@ -34,7 +27,7 @@ def days_of(store: Store, folder: Path, seed: int) -> tuple[Days, date]:
     return Days(store, settings_for(folder, gateway={"outage_limit": 2 + seed % 5}, deletion=few), folder), on
 
 
-@pytest.mark.parametrize("seed", seeds(12, 50))
+@pytest.mark.parametrize("seed", seeds(8, 50))
 def test_the_run_does_what_the_plan_says_and_nothing_else(store: Store, tmp_path: Path, seed: int) -> None:
     days, on = days_of(store, tmp_path, seed)
 
@@ -50,7 +43,7 @@ def test_the_run_does_what_the_plan_says_and_nothing_else(store: Store, tmp_path
     ]
 
 
-@pytest.mark.parametrize("seed", seeds(2, 8))
+@pytest.mark.parametrize("seed", seeds(1, 8))
 def test_the_hash_changes_with_each_box_that_is_acted_on_and_with_no_other(
     store: Store, tmp_path: Path, seed: int
 ) -> None:
