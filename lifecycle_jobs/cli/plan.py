@@ -58,7 +58,7 @@ def plan(
             actions = (action_as_dict(action, words.speech) for action in _actions(found, box))
             print_json_list(_as_dict(words, office, found), "actions", actions)
             return
-        _show(words, office, found, box)
+        _show(words, office, found, box, wish)
         if csv_file is not None:
             say(words.speech("Every action is in {file}.", file=csv_file))
 
@@ -127,7 +127,7 @@ def _as_dict(words: Wording, office: Office, found: DayPlan) -> dict[str, Any]:
     }
 
 
-def _show(words: Wording, office: Office, found: DayPlan, box: str | None) -> None:
+def _show(words: Wording, office: Office, found: DayPlan, box: str | None, wish: Wish) -> None:
     speech = words.speech
     if box is None:
         _show_totals(words, found)
@@ -144,9 +144,16 @@ def _show(words: Wording, office: Office, found: DayPlan, box: str | None) -> No
         say(note)
     say(speech("Hash of this plan: {hash}", hash=found.digest), style="bold")
     if found.totals:
-        command = "run" if found.on == office.today else f"replay {found.on}"
-        command = f"lifecycle-jobs {command} --plan {found.digest}"
+        command = _command(office, found, wish)
         say(speech("To do just this and nothing else: {command}", command=command))
+
+
+def _command(office: Office, found: DayPlan, wish: Wish) -> str:
+    """What does the plan. A run that is not asked for the same would have another plan, and do nothing."""
+    day = "run" if found.on == office.today else f"replay {found.on}"
+    again = " --again" if wish.again else ""
+    since = "" if wish.since is None else f" --since {wish.since}"
+    return f"lifecycle-jobs {day}{again}{since} --plan {found.digest}"
 
 
 def _show_totals(words: Wording, found: DayPlan) -> None:
