@@ -68,6 +68,15 @@ def test_the_command_that_a_plan_names_does_that_plan(provider: Type, asked: lis
     assert provider(*command.split()).code == 0
 
 
+def test_a_file_that_cannot_be_written_is_refused(provider: Type, tmp_path: Path) -> None:
+    missing = tmp_path / "no folder" / "plan.csv"
+
+    refused = provider("plan", ON.isoformat(), "--csv", str(missing))
+
+    assert refused.code == 2
+    assert "cannot be written: No such file or directory" in " ".join(refused.err.split())
+
+
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
 @pytest.mark.parametrize(
     "command", [["plan"], ["replay", "--dry-run"], ["explain", "unpaid@pec.it", "--on"], ["simulate", "--from"]]
