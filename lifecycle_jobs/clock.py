@@ -13,6 +13,10 @@ from zoneinfo import ZoneInfo
 _SLEEPLESS: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """A virtual machine that was paused must notice how long; CLOCK_MONOTONIC stands still meanwhile, but is everywhere."""
 
+_EARLIEST: Final = date(1900, 1, 1)
+_LATEST: Final = date(2999, 12, 31)
+"""Dates that somebody may mean: all that the rules reckon from them lies in the calendar too."""
+
 _STANDS_AT: ContextVar[datetime | None] = ContextVar("_STANDS_AT", default=None)
 
 
@@ -37,6 +41,19 @@ def standing_at(moment: datetime) -> Iterator[None]:
 def running() -> float:
     """Seconds from some moment on, that nobody can set and that go on while the machine sleeps."""
     return time.clock_gettime(_SLEEPLESS)
+
+
+def read_date(text: str) -> date:
+    """A date as it is typed, YYYY-MM-DD. Raises ValueError if it is none, or none that the rules can reckon with."""
+    try:
+        found = date.fromisoformat(text)
+    except ValueError as error:
+        message = f"{text!r} is not a date; write it as 2027-03-31"
+        raise ValueError(message) from error
+    if not _EARLIEST <= found <= _LATEST:
+        message = f"{found} does not lie between {_EARLIEST} and {_LATEST}"
+        raise ValueError(message)
+    return found
 
 
 def business_date(zone: ZoneInfo) -> date:

@@ -25,6 +25,7 @@ from lifecycle_jobs.errors import LeaseHeld, RunStopped
 from lifecycle_jobs.gates import check_plans
 from lifecycle_jobs.jobs import auto_renew, delete, reconcile_charges, renew_addons, send_alerts, suspend
 from lifecycle_jobs.jobs.actions import Action
+from lifecycle_jobs.jobs.approvals import mark_of
 from lifecycle_jobs.jobs.collecting import collector_for, patience_of
 from lifecycle_jobs.jobs.crew import Crew
 from lifecycle_jobs.jobs.task import Progress, Task
@@ -135,6 +136,8 @@ def run_day(
             suspensions=wish.approve_suspensions,
             deletions=wish.approve_deletions,
             plan=wish.plan,
+            suspended_boxes=None if wish.planned_suspensions is None else mark_of(wish.planned_suspensions),
+            deleted_boxes=None if wish.planned_deletions is None else mark_of(wish.planned_deletions),
         )
         try:
             report = go_through(fenced, settings, open_gateway(settings), on, wish, progress, crew)

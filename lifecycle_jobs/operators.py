@@ -52,26 +52,34 @@ def approve_numbers(
     suspensions: int | None,
     deletions: int | None,
     plan: str | None = None,
+    suspended_boxes: str | None = None,
+    deleted_boxes: str | None = None,
 ) -> None:
     """Let exactly so many boxes be suspended and deleted in the run of a date, once (SPEC §3, delete).
 
-    None: no more than without. With a plan, known by its digest, they are those that it names.
+    None: no more than without. With a plan, known by its digest, they are those that it names; their marks
+    (`jobs.approvals`) keep others from going in their place if the run is interrupted.
     """
     approved = [
-        (table, kind, number)
-        for table, kind, number in (
-            (suspension_approvals, "suspensions.approved", suspensions),
-            (deletion_approvals, "deletions.approved", deletions),
+        (table, kind, number, mark)
+        for table, kind, number, mark in (
+            (suspension_approvals, "suspensions.approved", suspensions, suspended_boxes),
+            (deletion_approvals, "deletions.approved", deletions, deleted_boxes),
         )
         if number is not None
     ]
     if not approved:
         return
     with store.write() as connection:
-        for table, kind, number in approved:
+        for table, kind, number, mark in approved:
             connection.execute(
                 insert(table).values(
-                    run_on=run_on, number=number, actor=operator.name, why=operator.why, approved_at=clock.now()
+                    run_on=run_on,
+                    number=number,
+                    boxes=mark,
+                    actor=operator.name,
+                    why=operator.why,
+                    approved_at=clock.now(),
                 )
             )
             detail = {"run_on": run_on.isoformat(), "number": number} | ({} if plan is None else {"plan": plan})

@@ -37,3 +37,14 @@ def test_another_thread_is_on_time() -> None:
         thread.join()
 
     assert seen != [EVENING]
+
+
+@pytest.mark.parametrize("day", ["1900-01-01", "2027-03-31", "2999-12-31"])
+def test_a_date_is_read_as_it_is_written(day: str) -> None:
+    assert clock.read_date(day).isoformat() == day
+
+
+@pytest.mark.parametrize("day", ["", "31/03/2027", "2027-02-30", "1899-12-31", "3000-01-01", "9999-12-31"])
+def test_what_is_no_date_or_one_of_no_use_is_refused(day: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a date|does not lie between"):
+        clock.read_date(day)

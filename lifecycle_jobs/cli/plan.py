@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
-import tempfile
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from itertools import islice
@@ -17,6 +16,7 @@ from lifecycle_jobs.cli.output import print_json_list, progress_bar, say, table
 from lifecycle_jobs.cli.setting import By, Config, Json, Office, open_office, parse_date
 from lifecycle_jobs.cli.stopping import stoppable
 from lifecycle_jobs.cli.wording import Locale, Wording, wording
+from lifecycle_jobs.errors import Refused
 
 if TYPE_CHECKING:
     from lifecycle_jobs.day import Wish
@@ -58,7 +58,7 @@ def plan(
             actions = (action_as_dict(action, words.speech) for action in _actions(found, box))
             print_json_list(_as_dict(words, office, found), "actions", actions)
             return
-        _show(words, office, found, box)
+        _show(words, office, found, box, wish)
         if csv_file is not None:
             say(words.speech("Every action is in {file}.", file=csv_file))
 
@@ -127,7 +127,7 @@ def _as_dict(words: Wording, office: Office, found: DayPlan) -> dict[str, Any]:
     }
 
 
-def _show(words: Wording, office: Office, found: DayPlan, box: str | None) -> None:
+def _show(words: Wording, office: Office, found: DayPlan, box: str | None, wish: Wish) -> None:
     speech = words.speech
     if box is None:
         _show_totals(words, found)
@@ -144,9 +144,16 @@ def _show(words: Wording, office: Office, found: DayPlan, box: str | None) -> No
         say(note)
     say(speech("Hash of this plan: {hash}", hash=found.digest), style="bold")
     if found.totals:
-        command = "run" if found.on == office.today else f"replay {found.on}"
-        command = f"lifecycle-jobs {command} --plan {found.digest}"
+        command = _command(office, found, wish)
         say(speech("To do just this and nothing else: {command}", command=command))
+
+
+def _command(office: Office, found: DayPlan, wish: Wish) -> str:
+    """What does the plan. A run that is not asked for the same would have another plan, and do nothing."""
+    day = "run" if found.on == office.today else f"replay {found.on}"
+    again = " --again" if wish.again else ""
+    since = "" if wish.since is None else f" --since {wish.since}"
+    return f"lifecycle-jobs {day}{again}{since} --plan {found.digest}"
 
 
 def _show_totals(words: Wording, found: DayPlan) -> None:
@@ -197,19 +204,17 @@ def _actions(found: DayPlan, box: str | None) -> Iterator[Action]:
 
 
 def _write_csv(path: Path, actions: Iterable[Action], speech: Speech) -> None:
-    """All or nothing: a file cut off in the middle would be taken for the whole plan."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", newline="", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as file:
-        unfinished = Path(file.name)
-        try:
-            writer = csv.writer(file, lineterminator="\n")
+    """All or nothing: a file cut off in the middle would be taken for the whole plan. Only its owner may read it."""
+    from lifecycle_jobs.forecast.files import write_whole
+
+    try:
+        with write_whole(path, private=True) as file:
+            text = io.TextIOWrapper(file, "utf-8", newline="")
+            writer = csv.writer(text, lineterminator="\n")
             writer.writerow(_COLUMNS)
             for told in (action_as_dict(action, speech) for action in actions):
                 writer.writerow([told[column] for column in _COLUMNS])
-            file.flush()
-            os.fsync(file.fileno())
-            unfinished.rename(path)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
+            text.flush()
+            text.detach()
+    except OSError as error:
+        raise Refused(f"{path} cannot be written: {error.strerror}") from error

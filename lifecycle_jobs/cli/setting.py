@@ -75,10 +75,9 @@ def read_settings(config: Path | None) -> Settings:
 def parse_date(text: str) -> date:
     """A date as typed: YYYY-MM-DD."""
     try:
-        return date.fromisoformat(text)
+        return clock.read_date(text)
     except ValueError as error:
-        message = f"{text!r} is not a date; write it as 2027-03-31"
-        raise typer.BadParameter(message) from error
+        raise typer.BadParameter(str(error)) from error
 
 
 def _system_user() -> str:

@@ -45,10 +45,12 @@ _KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=ut
 def make_app(office: Office, hosts: frozenset[str]) -> Starlette:
     """The application that answers for these hosts (header Host)."""
     settings = office.settings.console
+    # Made up where none is given: then everybody signs in again after a restart, and nothing else is lost. Without
+    # accounts always, so that a session ends with the start whose key began it.
+    given = settings.secret.get_secret_value() if settings.accounts else ""
     signing = Middleware(
         SessionMiddleware,
-        # Made up where none is given: then everybody signs in again after a restart, and nothing else is lost.
-        secret_key=settings.secret.get_secret_value() or secrets.token_urlsafe(48),
+        secret_key=given or secrets.token_urlsafe(48),
         session_cookie="lifecycle_console",
         max_age=settings.session_hours * 3600,
         same_site="strict",
@@ -59,10 +61,11 @@ def make_app(office: Office, hosts: frozenset[str]) -> Starlette:
         return office.pages.trouble(request, office.visitors.who(request), 404, spoken("There is no such page."))
 
     async def failed(request: Request, error: Exception) -> Response:
-        # Its text, or a whole traceback, might quote what was asked.
+        # Its text, a whole traceback, or the path as it was asked for might name a box.
         at = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{at.filename}:{at.lineno}"
-        log.error("console_page_failed", path=request.url.path, error=type(error).__name__, where=where)
+        page = getattr(request.scope.get("route"), "path", None)
+        log.error("console_page_failed", page=page, error=type(error).__name__, where=where)
         return Response(spoken("Something went wrong here. The log says what."), 500, media_type="text/plain")
 
     async def not_so(request: Request, error: Exception) -> Response:

@@ -36,7 +36,7 @@ def routes(office: Office) -> list[Route]:
 
 def _month(asked: Asked) -> Response:
     office = asked.office
-    chosen = _typed(asked.parameter("month")) or office.today.replace(day=1)
+    chosen = parse_day(f"{asked.parameter('month')}-01") or office.today.replace(day=1)
     weeks = calendar.Calendar().monthdatescalendar(chosen.year, chosen.month)
     with office.store.read() as connection:
         outcomes = outcomes_of(connection, weeks[0][0], weeks[-1][-1])
@@ -50,12 +50,6 @@ def _month(asked: Asked) -> Response:
         after=(chosen + timedelta(days=31)).replace(day=1),
         today=office.today,
     )
-
-
-def _typed(month: str) -> date | None:
-    """The first day of a month as it stands in an address, where there is one before and after it."""
-    typed = parse_day(f"{month}-01")
-    return typed if typed is not None and date.min < typed < date.max.replace(month=12, day=1) else None
 
 
 def outcomes_of(connection: Connection, first: date, last: date) -> Mapping[date, str]:

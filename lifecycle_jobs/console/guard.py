@@ -76,7 +76,7 @@ class Guard:
         if method in {"GET", "HEAD"}:
             return None
         origin = headers.get("origin")
-        elsewhere = origin is not None and _name_of(urlsplit(origin).netloc) not in self._hosts
+        elsewhere = origin is not None and _name_of(_netloc_of(origin)) not in self._hosts
         if elsewhere or headers.get("sec-fetch-site") in _OTHER_SITES:
             return "This form comes from another site."
         return None
@@ -86,6 +86,14 @@ def hosts_of(listen: str, public_url: str) -> frozenset[str]:
     """Under which names a console is asked for that listens on HOST:PORT."""
     here = {"localhost", "127.0.0.1", "[::1]"}
     return frozenset({*here, _name_of(listen), _name_of(urlsplit(public_url).netloc)} - {""})
+
+
+def _netloc_of(origin: str) -> str:
+    """Host and port of an origin; nothing if it is no address."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def _name_of(host: str) -> str:

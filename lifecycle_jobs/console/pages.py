@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from lifecycle_jobs import clock
 from lifecycle_jobs.console.forms import token_of
 from lifecycle_jobs.console.visitors import Visitor
 from lifecycle_jobs.languages import LANGUAGES, Language, Speech, spoken
@@ -113,9 +114,9 @@ def theme_of(request: Request) -> Theme:
 
 
 def parse_day(text: str) -> date | None:
-    """A date as it stands in a path; none if it is none."""
+    """A date as it stands in a path; none if it is none that a page can be about."""
     try:
-        return date.fromisoformat(text)
+        return clock.read_date(text)
     except ValueError:
         return None
 

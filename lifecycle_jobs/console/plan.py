@@ -76,8 +76,8 @@ def _plan(asked: Asked) -> Response:
     return asked.show(
         "plan.html",
         on=on,
-        before=None if on == date.min else on - _DAY,
-        after=None if on == date.max else on + _DAY,
+        before=on - _DAY,
+        after=on + _DAY,
         today=office.today,
         piece=piece,
         plan=plan,

@@ -9,11 +9,11 @@ from starlette.routing import Route
 
 from lifecycle_jobs import operators, stops
 from lifecycle_jobs.console.office import Office
-from lifecycle_jobs.console.plan import PLANS
+from lifecycle_jobs.console.plan import DONE, PLANS
 from lifecycle_jobs.console.routes import Asked, action, page
 
 _PATIENCE: Final = 5.0
-"""Seconds for a plan to give way: it can do so between any two chunks of its work."""
+"""Seconds for a plan to give way, one that is carried out too: that begins with a look at what it would do now."""
 
 
 def routes(office: Office) -> list[Route]:
@@ -34,7 +34,8 @@ def _stop(asked: Asked) -> Response:
     why = asked.form.get("why", "").strip()
     if not why:
         return asked.show("stop.html", status=422, stop=None, missing=True)
-    asked.office.work.break_off(PLANS, _PATIENCE)
+    for beginning in (PLANS, DONE):
+        asked.office.work.break_off(beginning, _PATIENCE)
     operators.stop_everything(asked.office.store, asked.office.operator(asked.visitor, why), why)
     return RedirectResponse("/", status_code=303)
 

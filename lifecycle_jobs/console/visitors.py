@@ -92,7 +92,7 @@ class Visitors:
     def sign_in(self, name: str, password: str, origin: str) -> Visitor | Refusal:
         """Check a password. Takes a twentieth of a second, whether there is such an account or not."""
         marks = (f"name {name.lower()}", f"from {origin}")
-        wait = self._wait(marks)
+        wait = self._begin_attempt(marks)
         if wait:
             log.warning("console_sign_in_held_off", account=name if name in self._settings.accounts else None)
             return Refusal("too often", wait)
@@ -101,11 +101,9 @@ class Visitors:
         with self._checking:
             right = _fits(stored or _NOBODYS_PASSWORD, password) and bool(stored)
         if account is None or not right:
-            self._failed(marks)
             log.warning("console_sign_in_refused", account=None if account is None else name)
             return Refusal("wrong")
-        with self._lock:
-            self._failures.pop(marks[0], None)
+        self._succeeded(marks)
         log.info("console_signed_in", account=name)
         return Visitor(name, account.role)
 
@@ -113,13 +111,19 @@ class Visitors:
         sender = None if request.client is None else request.client.host
         if sender not in self._settings.trusted_proxies:
             return None
-        return self._visitor(request.headers.get(self._settings.trusted_header, ""))
+        # One that the visitor sent himself may stand beside the proxy's, and nobody can tell which is which.
+        named = request.headers.getlist(self._settings.trusted_header)
+        return self._visitor(named[0]) if len(named) == 1 else None
 
     def _visitor(self, name: str) -> Visitor | None:
         account = self._settings.accounts.get(name)
         return None if account is None else Visitor(name, account.role)
 
-    def _wait(self, marks: tuple[str, ...]) -> int:
+    def _begin_attempt(self, marks: tuple[str, ...]) -> int:
+        """The seconds to wait; if none, the attempt counts as failed until it has succeeded.
+
+        Were it counted only when its password is found wrong, any number could be tried at the same moment.
+        """
         now = time.monotonic()
         with self._lock:
             self._forget(now)
@@ -128,13 +132,17 @@ class Visitors:
                 for mark in marks
                 if len(failures := self._failures.get(mark, deque[float]())) >= FAILURES_ALLOWED
             ]
+            if not waits:
+                for mark in marks:
+                    self._failures[mark].append(now)
         return max((int(wait) + 1 for wait in waits), default=0)
 
-    def _failed(self, marks: tuple[str, ...]) -> None:
-        now = time.monotonic()
+    def _succeeded(self, marks: tuple[str, ...]) -> None:
+        name, origin = marks
         with self._lock:
-            for mark in marks:
-                self._failures[mark].append(now)
+            self._failures.pop(name, None)
+            if self._failures.get(origin):
+                self._failures[origin].pop()
 
     def _forget(self, now: float) -> None:
         for mark in list(self._failures):

@@ -4,8 +4,8 @@ One thing of each name at a time, in a thread of its own. What it came to is kep
 everybody who looks sees the same. It ends with the process; nothing here needs to outlast it, as all that it does is
 safe to break off and to begin again.
 
-A plan holds what it writes until it is taken back, on SQLite the whole file: whoever throws the emergency stop must not
-wait for it, so it can be broken off.
+A plan holds what it writes until it is taken back, on SQLite the whole file, and so does the look at one right before
+it is carried out: whoever throws the emergency stop must not wait for it, so it can be broken off.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Work:
                 piece.doing, piece.rows = doing, 0
             piece.rows += rows
             if piece.broken_off.is_set():
-                message = "Broken off. Nothing is left of it; it can be begun again."
+                message = "Broken off. What was committed stays done; it can be begun again."
                 raise StopRequested(message)
 
         try:

@@ -17,7 +17,7 @@ from lifecycle_jobs.errors import DatabaseNotReady
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0009"
+HEAD: Final = "0010"
 """The schema version that this program was written for: the last of the migrations. Said here and not asked of them,
 because every command wants to know, and because a newer program may be being installed over this one."""
 

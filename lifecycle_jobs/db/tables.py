@@ -708,6 +708,7 @@ deletion_approvals = Table(
     Column("why", Text),
     Column("approved_at", Moment, nullable=False),
     Column("used", Boolean, nullable=False, server_default="0"),
+    Column("boxes", Text, comment="the mark of the boxes; none: any so many"),
     CheckConstraint("(run_on IS NULL) <> (box_id IS NULL)", name="run_or_box"),
 )
 
@@ -721,6 +722,7 @@ suspension_approvals = Table(
     Column("why", Text),
     Column("approved_at", Moment, nullable=False),
     Column("used", Boolean, nullable=False, server_default="0"),
+    Column("boxes", Text, comment="the mark of the boxes; none: any so many"),
 )
 
 unusual_figures = Table(

@@ -19,6 +19,9 @@ def write_whole(file: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
     with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as unfinished:
         try:
             yield unfinished
+            # The name must not reach the disk before what is in the file.
+            unfinished.flush()
+            os.fsync(unfinished.fileno())
         except BaseException:
             Path(unfinished.name).unlink()
             raise

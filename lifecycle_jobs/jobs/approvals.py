@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from hashlib import sha256
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Table, func, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, select, update
 
 from lifecycle_jobs import runs
-from lifecycle_jobs.db.tables import boxes
+from lifecycle_jobs.db.tables import boxes, events
 from lifecycle_jobs.jobs.task import Task
 from lifecycle_jobs.watching.reading import UNUSUALLY_MANY
 
@@ -34,15 +36,40 @@ def number_unplanned(connection: Connection, due: ColumnElement[bool], planned: 
     return sum(box_id not in planned for box_id in found)
 
 
-def approved_number(connection: Connection, approvals: Table, task: Task) -> int | None:
-    """How many a person lets this run take, those among them that it has taken before it was interrupted."""
-    number: int | None = connection.scalar(
-        select(approvals.c.number)
+def mark_of(ids: Iterable[int]) -> str:
+    """What tells some boxes from any others."""
+    return sha256(",".join(map(str, sorted(ids))).encode()).hexdigest()
+
+
+def approved_number(
+    connection: Connection, approvals: Table, task: Task, due: ColumnElement[bool], what: str
+) -> int | None:
+    """How many a person lets this run take, those among them that it has taken before it was interrupted.
+
+    None if that was by a plan and other boxes are due now: whoever continues the run may know no plan, and as many
+    others are not what a person has looked at.
+    """
+    approval = connection.execute(
+        select(approvals.c.number, approvals.c.boxes)
         .where(approvals.c.run_on == task.on, ~approvals.c.used)
         .order_by(approvals.c.id.desc())
         .limit(1)
-    )
+    ).one_or_none()
+    if approval is None:
+        return None
+    if approval.boxes is not None and approval.boxes != mark_of(_in_all(connection, task, due, what)):
+        return None
+    number: int = approval.number
     return number
+
+
+def _in_all(connection: Connection, task: Task, due: ColumnElement[bool], what: str) -> set[int]:
+    """The boxes that are due, and those that this pass has taken already."""
+    found = {*connection.scalars(select(boxes.c.id).where(due))}
+    run = task.run
+    of_pass = and_(events.c.run_on == run.on, events.c.run_pass == run.run_pass)
+    found.update(connection.scalars(select(events.c.box_id).where(of_pass, events.c.kind == what)))
+    return found
 
 
 def number_done(connection: Connection, task: Task, what: str) -> int:
@@ -52,8 +79,9 @@ def number_done(connection: Connection, task: Task, what: str) -> int:
 
 def use_up(task: Task, approvals: Table) -> None:
     """An approval counts once."""
+    waiting = and_(approvals.c.run_on == task.on, ~approvals.c.used)
     with task.store.read() as connection:
-        if approved_number(connection, approvals, task) is None:
+        if connection.scalar(select(approvals.c.id).where(waiting).limit(1)) is None:
             return
     with task.store.write() as connection:
-        connection.execute(update(approvals).where(approvals.c.run_on == task.on).values(used=True))
+        connection.execute(update(approvals).where(waiting).values(used=True))

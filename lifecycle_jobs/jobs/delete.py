@@ -147,7 +147,7 @@ def _refuse_too_many(
         number = number_due(connection, _due(task, rules))
         unplanned = number_unplanned(connection, _due(task, rules), planned)
         in_all = number + number_done(connection, task, DELETED)
-        approved = approved_number(connection, deletion_approvals, task)
+        approved = approved_number(connection, deletion_approvals, task, _due(task, rules), DELETED)
         too_many = None if approved == in_all else _too_many(connection, task, rules, watching, number, in_all)
     if unplanned:
         report.refuse(

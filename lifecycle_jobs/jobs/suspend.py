@@ -115,7 +115,7 @@ def _refuse_too_many(task: Task, watching: WatchingSettings, planned: frozenset[
         usual = None
         if watching.stop_suspensions and number:
             usual = exceeded(connection, watching, task.on, NAME, SUSPENDED, in_all)
-        approved = approved_number(connection, suspension_approvals, task)
+        approved = approved_number(connection, suspension_approvals, task, _due(task), SUSPENDED)
     if unplanned:
         report.refuse(
             NOT_AS_PLANNED,

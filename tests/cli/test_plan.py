@@ -58,6 +58,36 @@ def test_a_plan_shows_what_is_done_to_whom_and_how_to_do_just_that(provider: Typ
         assert told in shown.out
 
 
+@pytest.mark.parametrize("asked", [["--since", str(ON - timedelta(days=40))], ["--again"]], ids=["since", "again"])
+def test_the_command_that_a_plan_names_does_that_plan(provider: Type, asked: list[str]) -> None:
+    shown = provider("plan", ON.isoformat(), *asked)
+
+    command = " ".join(shown.out.split()).partition("To do just this and nothing else: lifecycle-jobs ")[2]
+
+    assert command == f"replay {ON} {' '.join(asked)} --plan {command.split()[-1]}"
+    assert provider(*command.split()).code == 0
+
+
+def test_a_file_that_cannot_be_written_is_refused(provider: Type, tmp_path: Path) -> None:
+    missing = tmp_path / "no folder" / "plan.csv"
+
+    refused = provider("plan", ON.isoformat(), "--csv", str(missing))
+
+    assert refused.code == 2
+    assert "cannot be written: No such file or directory" in " ".join(refused.err.split())
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+@pytest.mark.parametrize(
+    "command", [["plan"], ["replay", "--dry-run"], ["explain", "unpaid@pec.it", "--on"], ["simulate", "--from"]]
+)
+def test_a_date_that_no_rule_can_reckon_with_is_refused(provider: Type, command: list[str], day: str) -> None:
+    refused = provider(*command, day)
+
+    assert refused.code == 2
+    assert f"{day} does not lie between 1900-01-01 and 2999-12-31" in " ".join(refused.err.replace("│", "").split())
+
+
 def test_a_plan_for_a_machine_has_everything(provider: Type) -> None:
     plan = json.loads(provider("plan", ON.isoformat(), "--json").out)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
+from lifecycle_jobs import stops
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes, events, runs
+from lifecycle_jobs.errors import StopRequested
 from lifecycle_jobs.settings import Settings
 from tests import factories
 from tests.console.browsing import Browser, console_settings, served
@@ -115,6 +118,36 @@ def test_a_plan_that_has_changed_is_not_done_and_the_difference_is_shown(
     assert "Nothing was done: the plan has changed" in page
     assert "No longer done: 1" in page
     assert "gone0@pec.it" in page
+
+
+def test_the_emergency_stop_does_not_wait_until_the_plan_is_compared(
+    store: Store, olga: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = hash_on(olga.get(PAGE).text)
+    comparing = threading.Event()
+
+    def endless(*arguments: object) -> None:
+        rehearsed, progress = arguments[0], arguments[5]
+        assert isinstance(rehearsed, Store)
+        assert callable(progress)
+        with rehearsed.rehearse():
+            comparing.set()
+            for _ in range(500):
+                progress("suspend", 1)
+                threading.Event().wait(0.01)
+        raise StopRequested("nobody has stopped it")
+
+    monkeypatch.setattr("lifecycle_jobs.planning.day_plan.rehearse_in_run", endless)
+    olga.fill_in("/plan/approve", {"date": ON.isoformat(), "hash": digest})
+    assert comparing.wait(10)
+
+    olga.fill_in("/stop", {"why": "double charges?"})
+    page = olga.read(PAGE)
+
+    assert "Broken off. What was committed stays done" in page
+    assert deleted(store) == 0
+    with store.read() as connection:
+        assert stops.in_force(connection) is not None
 
 
 def test_a_viewer_reads_what_would_be_approved_and_is_not_asked(address: str, olga: Browser) -> None:

@@ -48,7 +48,7 @@ def test_a_date_without_a_run_says_so(viewer: Browser) -> None:
 
 
 def test_what_is_no_date_is_no_page(viewer: Browser) -> None:
-    for path in ("/days/yesterday", "/days/2027-02-30"):
+    for path in ("/days/yesterday", "/days/2027-02-30", "/days/0001-01-01", "/days/9999-12-31"):
         assert viewer.get(path).status_code == 404
 
 

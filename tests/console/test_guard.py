@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from lifecycle_jobs.console.guard import hosts_of
 from tests.console.browsing import Browser
@@ -42,8 +43,13 @@ def test_the_name_of_the_proxy_is_ours_too() -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}],
-    ids=["another origin", "no origin to speak of", "another site"],
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://["},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+    ids=["another origin", "no origin to speak of", "no address at all", "another site"],
 )
 def test_a_form_from_another_site_is_refused(operator: Browser, headers: dict[str, str]) -> None:
     answer = operator.fill_in("/stop", {"why": "fun"}, headers=headers)
@@ -55,3 +61,15 @@ def test_a_form_from_another_site_is_refused(operator: Browser, headers: dict[st
 @pytest.mark.parametrize("path", ["/static/../app.py", "/static/%2e%2e/app.py", "/static/README.md", "/static/no.css"])
 def test_only_style_and_script_are_given_out_as_files(stranger: Browser, path: str) -> None:
     assert stranger.get(path).status_code == 404
+
+
+def test_the_log_of_a_page_that_failed_names_no_box(viewer: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("lifecycle_jobs.console.boxes.explain", fail)
+    with capture_logs() as lines:
+        assert viewer.get("/boxes/anna.rossi@pec.example.it").status_code == 500
+
+    assert [(line["page"], line["error"]) for line in lines] == [("/boxes/{address:path}", "ZeroDivisionError")]
+    assert "anna.rossi" not in str(lines)

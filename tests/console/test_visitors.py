@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
 from structlog.testing import capture_logs
 
 from lifecycle_jobs.console import Console, visitors
@@ -59,6 +62,45 @@ def test_after_five_failures_a_place_is_held_off_whatever_name_it_tries(desk: Vi
     assert isinstance(desk.sign_in("vera", PASSWORD, "10.0.0.2"), Visitor)
 
 
+def test_no_more_are_tried_at_the_same_moment_than_one_after_the_other(
+    desk: Visitors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = count_checks(monkeypatch)
+    with ThreadPoolExecutor(20) as crowd:
+        said = list(crowd.map(lambda number: desk.sign_in("vera", f"wrong {number}", "10.0.0.1"), range(20)))
+
+    assert len(tried) == FAILURES_ALLOWED
+    assert sum(isinstance(each, Refusal) and each.wait is not None for each in said) == 20 - FAILURES_ALLOWED
+
+
+def count_checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The passwords that are checked, each a moment longer than it takes, as with hashes that are dear."""
+    tried: list[str] = []
+    check = visitors._fits
+
+    def slowly(stored: str, password: str) -> bool:
+        tried.append(password)
+        time.sleep(0.02)
+        return check(stored, password)
+
+    monkeypatch.setattr(visitors, "_fits", slowly)
+    return tried
+
+
+def test_who_signs_in_often_is_not_held_off(desk: Visitors) -> None:
+    for _ in range(FAILURES_ALLOWED + 1):
+        assert desk.sign_in("vera", PASSWORD, "10.0.0.1") == Visitor("vera", "viewer")
+
+
+def test_the_right_password_does_not_make_a_place_forget_its_failures(desk: Visitors) -> None:
+    for attempt in range(FAILURES_ALLOWED - 1):
+        desk.sign_in(f"name{attempt}", "wrong", "10.0.0.1")
+    assert isinstance(desk.sign_in("vera", PASSWORD, "10.0.0.1"), Visitor)
+    desk.sign_in("another", "wrong", "10.0.0.1")
+
+    assert isinstance(desk.sign_in("vera", PASSWORD, "10.0.0.1"), Refusal)
+
+
 def test_failures_are_forgotten_after_a_while(desk: Visitors, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(FAILURES_ALLOWED):
         desk.sign_in("vera", "wrong", "10.0.0.1")
@@ -94,6 +136,19 @@ class TestWithoutAccounts:
             assert stranger.sign_in("root", "").status_code == 403
             assert "Signed in as root (operator)." in owner.read(f"/enter?key={key}")
 
+    def test_whoever_came_in_by_the_key_is_out_after_the_next_start(self, sqlite_store: Store, tmp_path: Path) -> None:
+        secret = type(_SECRET)("a secret that both starts share, long enough")
+        settings = console_settings(tmp_path, sqlite_store, accounts={}, secret=secret)
+        with Console(settings, owner="root") as console:
+            address, _, key = console.url.partition("/enter?key=")
+            before = Browser(address)
+            before.get(f"/enter?key={key}")
+        with Console(settings, owner="root") as console:
+            after = Browser(console.url.partition("/enter?key=")[0])
+            after.session.cookies.update(before.session.cookies)
+
+            assert after.get("/").url.endswith("/sign-in?next=/")
+
 
 class TestBehindAProxy:
     @pytest.fixture
@@ -108,6 +163,14 @@ class TestBehindAProxy:
     @pytest.mark.parametrize("named", [{}, {"X-Remote-User": "nobody"}, {"X-Remote-User": ""}])
     def test_nobody_else_is(self, proxied: str, named: dict[str, str]) -> None:
         assert Browser(proxied).get("/", **named).status_code == 403
+
+    def test_a_header_that_comes_twice_names_nobody(self, sqlite_store: Store, tmp_path: Path) -> None:
+        # A proxy that adds its header and leaves the visitor's own there: nobody can tell which is which.
+        settings = console_settings(tmp_path, sqlite_store, trusted_header="X-Remote-User").console
+        sent = [(b"x-remote-user", b"olga"), (b"x-remote-user", b"vera")]
+        request = Request({"type": "http", "headers": sent, "client": ("127.0.0.1", 5)})
+
+        assert Visitors(settings, key=None, owner="root").who(request) is None
 
     @pytest.mark.parametrize("proxied", [{"trusted_proxies": ("10.0.0.7",)}], indirect=True)
     def test_the_header_is_believed_from_the_proxy_only(self, proxied: str) -> None:

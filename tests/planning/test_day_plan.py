@@ -14,6 +14,7 @@ from lifecycle_jobs.day import DayReport
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes, events
 from lifecycle_jobs.errors import LeaseHeld, StopRequested
+from lifecycle_jobs.jobs.task import Progress
 from lifecycle_jobs.lease import hold
 from lifecycle_jobs.planning.day_plan import AnotherPlan
 from lifecycle_jobs.planning.rehearsal import rehearse_in_run
@@ -230,6 +231,38 @@ def test_an_interrupted_run_is_continued_by_the_same_plan(days: Days) -> None:
 
     assert days.plan(ON).report.run_pass is None, "the date is completed"
     assert deleted(days.store) == plan.totals["delete", "box.deleted"].number
+
+
+def test_what_a_plan_approved_lets_no_other_boxes_go_when_the_run_is_continued_without_it(days: Days) -> None:
+    held, paid, *_ = unpaid_for_good(days.store, 4)
+    put_on_hold(days.store, held)
+    with pytest.raises(StopRequested):
+        days.run(X, plan=days.plan(X).digest, progress=stop_before("delete"))
+    take_off_hold(days.store, held)
+    put_on_hold(days.store, paid)
+
+    report = days.run(X)  # as many as were approved are due, but not the same
+
+    assert deleted(days.store) == 0
+    assert report.failures[0].startswith("3 boxes are due for deletion")
+    assert days.plan(X).approve_deletions == 3, "they can be planned anew"
+
+
+def test_what_a_plan_approved_is_done_when_the_run_is_continued_without_it(days: Days) -> None:
+    unpaid_for_good(days.store, 3)
+    with pytest.raises(StopRequested):
+        days.run(X, plan=days.plan(X).digest, progress=stop_before("delete"))
+
+    assert days.run(X).failures == []
+    assert deleted(days.store) == 3
+
+
+def stop_before(job: str) -> Progress:
+    def advance(name: str, _rows: int) -> None:
+        if name == job:
+            raise StopRequested("asked to stop")
+
+    return advance
 
 
 def test_no_plan_is_made_while_a_run_is_under_way(days: Days) -> None:
