@@ -7,6 +7,7 @@ from datetime import date
 
 from lifecycle_jobs import lease
 from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.mail.crew import deliver_together, how_many
 from lifecycle_jobs.mail.outbox import deliver
 from lifecycle_jobs.mail.report import DeliveryReport
 from lifecycle_jobs.settings import Settings
@@ -20,7 +21,7 @@ def deliver_now(
     progress: Callable[[str, int], None],
     goes_on: Callable[[], bool] = lambda: True,
 ) -> DeliveryReport:
-    """Deliver what is queued, or as much of it as is read before `goes_on` says no.
+    """Deliver what is queued, or as much of it as is read before `goes_on` says no, with the workers of the settings.
 
     Raises LeaseHeld if another process is at it: two would send everything twice; EmergencyStop while that is on.
     """
@@ -34,4 +35,7 @@ def deliver_now(
 
     progress("deliver", 0)
     with lease.hold(store, "delivery", settings.lease.seconds) as held:
+        number = how_many(store, settings, on)
+        if number > 1:
+            return deliver_together(store, held, settings, on, number, note, goes_on)
         return deliver(store.fenced(held), settings, on=on, progress=note, goes_on=goes_on)

@@ -21,7 +21,7 @@ from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.mail import records
 from lifecycle_jobs.mail.addresses import NotAnAddress
 from lifecycle_jobs.mail.gather import Pointless, Unfit
-from lifecycle_jobs.mail.records import Waiting
+from lifecycle_jobs.mail.records import Share, Waiting
 from lifecycle_jobs.mail.report import DeliveryReport
 from lifecycle_jobs.mail.scribe import Desk, Found, Written
 from lifecycle_jobs.mail.transports import Outgoing
@@ -54,6 +54,7 @@ class Letters:
 
     What is recorded here is counted in the report. `at_a_time` messages are put together with one another. `open_desk`
     is told how many there are at first, and gives where they are written. Once `goes_on` says no, nothing more is read.
+    Where others deliver too, only a `share` of the queue is read.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Letters:
         *,
         at_a_time: int,
         goes_on: Callable[[], bool],
+        share: Share | None = None,
     ) -> None:
         self._store = store
         self._goes_on = goes_on
@@ -74,10 +76,10 @@ class Letters:
         self._report = report
         self._at_a_time = at_a_time
         self._open_desk = open_desk
+        self._share = share
         self._waiting = 0
         self._tomorrow = _midnight(on + timedelta(days=1), settings.zone)
-        # A date may be replayed before it has come; what is due at its beginning is due then.
-        self._due_by = max(clock.now(), _midnight(on, settings.zone))
+        self._due_by = due_by(on, settings.zone)
         self._under_way: Counter[str] = Counter()
 
     def batches(self, only: Sequence[int] | None) -> Iterator[Iterator[Letter]]:
@@ -108,7 +110,7 @@ class Letters:
                 return
             with self._store.read() as connection:
                 batch = _within_memory(
-                    records.waiting(connection, after=after, limit=limit, at=self._due_by, only=only)
+                    records.waiting(connection, after=after, limit=limit, at=self._due_by, only=only, share=self._share)
                 )
             if not batch:
                 return
@@ -217,6 +219,14 @@ def _nowhere_to_go(connection: Connection, ready: dict[int, Written]) -> dict[in
         for id_, recipient in recipients.items()
         if recipient in closed
     }
+
+
+def due_by(on: date, zone: ZoneInfo) -> datetime:
+    """The moment by which a message must be due to be delivered now, on that business date.
+
+    A date may be replayed before it has come; what is due at its beginning is due then.
+    """
+    return max(clock.now(), _midnight(on, zone))
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

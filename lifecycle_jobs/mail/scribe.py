@@ -13,15 +13,12 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
-from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 from typing import IO, Final, NamedTuple, Protocol, Self, cast
@@ -30,6 +27,7 @@ from lifecycle_jobs.db.faults import concerns_one_row
 from lifecycle_jobs.db.session import Store, open_store
 from lifecycle_jobs.errors import RunStopped
 from lifecycle_jobs.mail.addresses import wire_address
+from lifecycle_jobs.mail.beside import at_work, begin
 from lifecycle_jobs.mail.facts import Message
 from lifecycle_jobs.mail.gather import Gathered, Office, Pointless, Ready, Unfit, gather
 from lifecycle_jobs.mail.identity import message_id
@@ -163,13 +161,7 @@ class ScribeProcess:
         self._up = threading.Event()
 
     def __enter__(self) -> Self:
-        # Its own module by name: with `multiprocessing` it would first run this program's entry point again.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", "from lifecycle_jobs.mail.scribe import serve; serve()"],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        self._process = begin(__name__)
         self._incoming = cast("IO[bytes]", self._process.stdin)
         threading.Thread(target=self._read, args=(self._process.stdout,), name="scribe", daemon=True).start()
         self._tell(self._told)
@@ -261,13 +253,9 @@ def serve() -> None:
     It says when it is there, and then gives its answers in the order in which it was asked.
     """
     os.nice(_GIVES_WAY)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # whoever asked decides when this ends
-    # Not `sys.stdout.buffer`: under PYTHONUNBUFFERED it writes only a part of what does not fit into the pipe at once.
     with (
         suppress(EOFError, BrokenPipeError, pickle.UnpicklingError),  # the last: killed while it was giving some
-        open(sys.stdin.fileno(), "rb", closefd=False) as incoming,
-        open(sys.stdout.fileno(), "wb", closefd=False) as outgoing,
+        at_work() as (incoming, outgoing),
     ):
         url, settings, on = pickle.load(incoming)  # noqa: S301 -- only who started this process can write to it
         scribe = Scribe(open_store(url, cache_mib=4), settings, on)
