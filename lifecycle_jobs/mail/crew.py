@@ -46,7 +46,7 @@ from lifecycle_jobs.settings.mail import MailSettings
 
 log = structlog.get_logger()
 
-_WORTH_ONE: Final = 500
+_WORTH_ONE = 500
 """So many messages for each, and it pays to start another process: it takes a second until it hands anything over."""
 
 _A_MOMENT: Final = 0.05
