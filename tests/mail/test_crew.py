@@ -109,7 +109,7 @@ def make_due(store: Store) -> None:
         connection.execute(update(messages).where(messages.c.status == "queued").values(next_attempt_at=None))
 
 
-@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("workers", [2, pytest.param(3, marks=pytest.mark.soak)])
 def test_they_deliver_each_message_once_and_count_what_one_counts(
     store: Store, server: MailProcess, tmp_path: Path, workers: int
 ) -> None:
@@ -130,6 +130,7 @@ def test_they_deliver_each_message_once_and_count_what_one_counts(
     assert server.recipients() == Counter(recipients(60)[4:]) + Counter({"often@example.it": 5})
 
 
+@pytest.mark.soak
 def test_files_are_written_by_several_as_by_one(store: Store, tmp_path: Path) -> None:
     queue_alerts(store, *recipients(40))
     settings = settings_for(tmp_path)
@@ -143,17 +144,19 @@ def test_files_are_written_by_several_as_by_one(store: Store, tmp_path: Path) ->
 def test_one_that_is_killed_leaves_nothing_undone_and_what_it_had_in_hand_goes_twice_at_the_most(
     store: Store, server: MailProcess, tmp_path: Path, started: list[subprocess.Popen[bytes]]
 ) -> None:
-    queue_alerts(store, *recipients(300))
+    queue_alerts(store, *recipients(150))
 
-    report = deliver_now(
-        store, settings_of(tmp_path, server), ON, once(lambda: server.size() > 40, lambda: started[0].kill())
-    )
+    def kill_one() -> None:
+        started[0].kill()
+
+    report = deliver_now(store, settings_of(tmp_path, server), ON, once(lambda: server.size() > 40, kill_one))
 
     assert (report.failures, report.stopped) == ([DEAD], None)
-    assert by_status(store) == {"sent": 300}
-    assert_none_is_missing(server, 300, twice=CONNECTIONS // 2)
+    assert by_status(store) == {"sent": 150}
+    assert_none_is_missing(server, 150, twice=CONNECTIONS // 2)
 
 
+@pytest.mark.soak
 def test_if_all_are_killed_the_rest_is_delivered_without_them(
     store: Store, server: MailProcess, tmp_path: Path, started: list[subprocess.Popen[bytes]]
 ) -> None:
@@ -197,6 +200,7 @@ def assert_none_is_missing(server: MailProcess, number: int, *, twice: int, word
     assert len(arrived) - number <= twice
 
 
+@pytest.mark.soak
 def test_one_that_hangs_is_killed_before_its_share_is_delivered(
     store: Store,
     server: MailProcess,
@@ -218,6 +222,7 @@ def test_one_that_hangs_is_killed_before_its_share_is_delivered(
     assert_none_is_missing(server, 200, twice=CONNECTIONS // 2)
 
 
+@pytest.mark.soak
 def test_who_holds_the_lease_is_killed_and_the_others_end_with_it(
     store: Store, postgresql_url: str, server: MailProcess
 ) -> None:
@@ -236,6 +241,7 @@ def test_who_holds_the_lease_is_killed_and_the_others_end_with_it(
     assert_none_is_missing(server, 300, twice=2 * CONNECTIONS)
 
 
+@pytest.mark.soak
 def test_while_who_holds_the_lease_is_paused_no_text_leaves_that_another_may_send(
     store: Store, postgresql_url: str, server: MailProcess
 ) -> None:
@@ -257,6 +263,7 @@ def test_while_who_holds_the_lease_is_paused_no_text_leaves_that_another_may_sen
     assert_none_is_missing(server, 100, twice=2, word="slow-")
 
 
+@pytest.mark.soak
 def test_a_lease_that_another_has_taken_ends_all_of_them(store: Store, server: MailProcess, tmp_path: Path) -> None:
     queue_alerts(store, *recipients(300))
 
@@ -270,6 +277,7 @@ def test_a_lease_that_another_has_taken_ends_all_of_them(store: Store, server: M
     assert server.size() - by_status(store)["sent"] <= CONNECTIONS
 
 
+@pytest.mark.soak
 def test_a_server_that_goes_away_ends_all_and_costs_no_message_anything(
     store: Store, server: MailProcess, tmp_path: Path
 ) -> None:
@@ -294,15 +302,16 @@ def test_a_server_that_goes_away_ends_all_and_costs_no_message_anything(
 def test_what_the_server_says_to_one_about_all_ends_the_others_too(
     store: Store, server: MailProcess, tmp_path: Path
 ) -> None:
-    queue_alerts(store, *recipients(40), "closing@example.it", *recipients(400, "s"))
+    queue_alerts(store, *recipients(20), "closing@example.it", *recipients(180, "s"))
 
     report = deliver_now(store, settings_of(tmp_path, server), ON, silent)
 
     assert (report.stopped, report.deferred) == ("421 4.3.2 Shutting down", 1)
-    assert by_status(store) == {"sent": report.sent, "queued": 441 - report.sent}
-    assert report.sent == server.size() < 440
+    assert by_status(store) == {"sent": report.sent, "queued": 201 - report.sent}
+    assert report.sent == server.size() < 200
 
 
+@pytest.mark.soak
 def test_a_server_that_wants_fewer_connections_is_left_with_those(store: Store, tmp_path: Path) -> None:
     queue_alerts(store, *recipients(60))
     with mail_server() as server:
@@ -316,7 +325,7 @@ def test_a_server_that_wants_fewer_connections_is_left_with_those(store: Store, 
 def test_the_emergency_stop_ends_all_after_what_they_have_in_hand(
     store: Store, server: MailProcess, tmp_path: Path
 ) -> None:
-    queue_alerts(store, *recipients(400))
+    queue_alerts(store, *recipients(200))
 
     def throw() -> None:
         operators.stop_everything(store, Operator("anna", None, ON), "wrong prices")
@@ -324,10 +333,11 @@ def test_the_emergency_stop_ends_all_after_what_they_have_in_hand(
     with pytest.raises(EmergencyStop, match="wrong prices"):
         deliver_now(store, settings_of(tmp_path, server), ON, once(lambda: server.size() > 20, throw))
 
-    assert server.size() < 400
-    assert by_status(store) == {"sent": server.size(), "queued": 400 - server.size()}
+    assert server.size() < 200
+    assert by_status(store) == {"sent": server.size(), "queued": 200 - server.size()}
 
 
+@pytest.mark.soak
 def test_told_to_stop_they_record_what_is_in_hand_and_go(
     store: Store, server: MailProcess, tmp_path: Path, started: list[subprocess.Popen[bytes]]
 ) -> None:
@@ -346,6 +356,7 @@ def test_told_to_stop_they_record_what_is_in_hand_and_go(
     assert by_status(store) == {"sent": server.size(), "queued": 400 - server.size()}
 
 
+@pytest.mark.soak
 def test_a_pass_that_is_over_leaves_the_rest_to_the_next(store: Store, server: MailProcess, tmp_path: Path) -> None:
     queue_alerts(store, *recipients(200))
     settings = settings_of(tmp_path, server, batch_size=10)
@@ -381,7 +392,8 @@ def test_a_share_of_a_long_queue_is_found_by_its_index(store: Store) -> None:
             "INSERT INTO customers (customer_id, name, email, locale) VALUES ('c', 'Anna', 'a@example.it', 'it')"
         )
         connection.exec_driver_sql(
-            "INSERT INTO messages (message_key, customer_id, kind, locale, recipient, recipient_key, created_on, status)"
+            "INSERT INTO messages"
+            " (message_key, customer_id, kind, locale, recipient, recipient_key, created_on, status)"
             " SELECT n::text, 'c', 'box.expiry_alert', 'it', n || '@e.it', n || '@e.it', '2027-03-24', 'queued'"
             " FROM generate_series(1, 20000) n"
         )
