@@ -49,6 +49,9 @@ log = structlog.get_logger()
 _WORTH_ONE = 500
 """So many messages for each, and it pays to start another process: it takes a second until it hands anything over."""
 
+_A_SECOND: Final = 250
+"""So many messages a second one process hands over on a slow machine: who may send no more than that needs no other."""
+
 _A_MOMENT: Final = 0.05
 """Seconds after which a wait for news looks whether the delivery is to end."""
 
@@ -68,7 +71,7 @@ def how_many(store: Store, settings: Settings, on: date) -> int:
     workers, mail = settings.workers, settings.mail
     most = workers.count if workers.engine == "local" else 1
     if mail.transport == "smtp":
-        most = min(most, mail.connections, mail.messages_per_second)
+        most = min(most, mail.connections, -(-mail.messages_per_second // _A_SECOND))
     if most == 1:
         return 1
     with store.read() as connection:

@@ -1,4 +1,7 @@
-"""Delivering what is queued, now: in a run, by command, or all day by the daemon. One at a time, by its own lease."""
+"""Delivering what is queued, now: in a run, by command, or all day by the daemon. One at a time, by its own lease.
+
+Where it pays, several processes work under that lease (`crew`).
+"""
 
 from __future__ import annotations
 
