@@ -21,6 +21,7 @@ from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes, leases, messages
 from lifecycle_jobs.errors import EmergencyStop, LeaseLost, StopRequested
 from lifecycle_jobs.mail import crew, records, senders
+from lifecycle_jobs.mail.beside import begin
 from lifecycle_jobs.mail.delivery import deliver_now
 from lifecycle_jobs.mail.records import Share, Waiting
 from lifecycle_jobs.mail.report import DeliveryReport
@@ -54,7 +55,6 @@ def short_queues_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     """The processes of the workers, as they are started."""
     found: list[subprocess.Popen[bytes]] = []
-    begin = crew.begin
 
     def begin_and_note(module: str) -> subprocess.Popen[bytes]:
         found.append(begin(module))
