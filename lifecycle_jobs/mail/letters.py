@@ -7,7 +7,7 @@ one recipient gets in a day.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
@@ -23,7 +23,7 @@ from lifecycle_jobs.mail.addresses import NotAnAddress
 from lifecycle_jobs.mail.gather import Pointless, Unfit
 from lifecycle_jobs.mail.records import Share, Waiting
 from lifecycle_jobs.mail.report import DeliveryReport
-from lifecycle_jobs.mail.scribe import Desk, Found, Written
+from lifecycle_jobs.mail.scribe import Desk, Draft, Found, Written
 from lifecycle_jobs.mail.transports import Outgoing
 from lifecycle_jobs.settings import Settings
 
@@ -132,8 +132,9 @@ class Letters:
         for waiting, _ in leaving:
             self._under_way[waiting.recipient_key] += 1
         for waiting, written in leaving:
-            if isinstance(written.envelope, Exception):
-                self._record_unwritten(waiting, written.envelope)
+            envelope = written.write() if isinstance(written, Draft) else written.envelope
+            if isinstance(envelope, Exception):
+                self._record_unwritten(waiting, envelope)
                 continue
             message = written.message
             yield Letter(
@@ -142,7 +143,7 @@ class Letters:
                 message.attempts,
                 waiting.recipient_key,
                 waiting.was_parked,
-                written.envelope,
+                envelope,
             )
 
     @cached_property
@@ -150,14 +151,14 @@ class Letters:
         """Opened for the first messages: it is then known how many there are."""
         return self._open_desk(self._waiting)
 
-    def _set_aside(self, some: Sequence[Waiting], found: dict[int, Found]) -> list[tuple[Waiting, Written]]:
+    def _set_aside(self, some: Sequence[Waiting], found: dict[int, Found]) -> list[tuple[Waiting, Written | Draft]]:
         """Record what will not leave, and which lines the others will not have; those that will.
 
         This write also comes before anything leaves: a process that has lost its lease fails here.
         """
         pointless = [each.message.id for each in found.values() if isinstance(each, Pointless)]
         unfit = [each for each in found.values() if isinstance(each, Unfit)]
-        ready = {id_: each for id_, each in found.items() if isinstance(each, Written)}
+        ready = {id_: each for id_, each in found.items() if isinstance(each, (Written, Draft))}
         with self._store.write(durable=False) as connection:
             for each in found.values():
                 if not isinstance(each, Unfit) and each.marks:
@@ -210,7 +211,7 @@ class Letters:
         records.resolve_parked(connection, [id_ for id_ in were if id_ in done])
 
 
-def _nowhere_to_go(connection: Connection, ready: dict[int, Written]) -> dict[int, str]:
+def _nowhere_to_go(connection: Connection, ready: Mapping[int, Written | Draft]) -> dict[int, str]:
     """The messages to boxes of ours that receive nothing, and why; whoever holds them must be reached otherwise."""
     recipients = {id_: each.message.recipient.strip().lower() for id_, each in ready.items()}
     closed = records.closed_boxes(connection, sorted(set(recipients.values())))

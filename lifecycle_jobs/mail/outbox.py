@@ -47,9 +47,6 @@ Several times so many are in memory, in two processes and as bytes between them:
 and no less time.
 """
 
-_FEW_AT_A_TIME: Final = 25
-"""The same for one of several processes: while it writes its own letters, its connections wait."""
-
 _MANY: Final = 200
 """So many at once, and their letters are written in a process of its own, which takes half a second to start."""
 
@@ -143,9 +140,7 @@ class _Delivery:
         self._share = share
         self._allowed = allowed
         self._repeatable = all(transport.repeatable for transport in transports)
-        at_a_time = _AT_A_TIME if share is None else _FEW_AT_A_TIME
-        if self._repeatable:
-            at_a_time = self._mail.batch_size
+        at_a_time = self._mail.batch_size if self._repeatable else _AT_A_TIME
         self._settings = settings
         self._open = ExitStack()
         self._letters = Letters(

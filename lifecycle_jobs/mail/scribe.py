@@ -16,9 +16,10 @@ import pickle
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
+from functools import partial
 from queue import SimpleQueue
 from types import TracebackType
 from typing import IO, Final, NamedTuple, Protocol, Self, cast
@@ -45,7 +46,15 @@ class Written(NamedTuple):
     envelope: Outgoing | Exception
 
 
-Found = Written | Pointless | Unfit
+class Draft(NamedTuple):
+    """The same, but not written before it is wanted: who also has connections to look after writes one at a time."""
+
+    message: Message
+    marks: Mapping[int, bool]
+    write: Callable[[], Outgoing | Exception]
+
+
+Found = Written | Draft | Pointless | Unfit
 """What became of a message at the desk."""
 
 _GIVES_WAY: Final = 10
@@ -70,7 +79,7 @@ class Desk(Protocol):
 
 
 class Scribe:
-    """Writes in this process, when it is asked for what it has written."""
+    """Writes in this process: what it is asked for are drafts."""
 
     def __init__(self, store: Store, settings: Settings, on: date) -> None:
         self._store = store
@@ -90,8 +99,12 @@ class Scribe:
         self._given.append((message_ids, moment))
 
     def take(self) -> list[Found]:
-        """Write what was given first."""
-        return self.found(*self._given.pop(0))
+        """Read what was given first, and put it together."""
+        message_ids, moment = self._given.pop(0)
+        return [
+            Draft(each.message, each.marks, partial(self._written, each, moment)) if isinstance(each, Ready) else each
+            for each in self._gathered(message_ids)
+        ]
 
     def found(self, message_ids: Sequence[int], moment: datetime) -> list[Found]:
         """Read these messages, put them together as they are now, and write those that still have something to say."""
