@@ -46,8 +46,8 @@ from lifecycle_jobs.settings.mail import MailSettings
 
 log = structlog.get_logger()
 
-_WORTH_ONE = 500
-"""So many messages for each, and it pays to start another process: it takes a second until it hands anything over."""
+_WORTH_ONE = 1_000
+"""So many messages for each, and it pays to start another process: to start costs as much as to deliver as many."""
 
 _A_SECOND: Final = 250
 """So many messages a second one process hands over on a slow machine: who may send no more than that needs no other."""
@@ -262,10 +262,12 @@ class _Crew:
                 self._order("stop")
 
     def _ended_by_server(self, worker: _Worker, report: DeliveryReport) -> None:
+        if self._stopped is not None or report.stopped is None:
+            return
         if not report.sent and not report.deferred:
             self.something_is_left = True
             log.info("worker_not_let_in", worker=worker.name, why=report.stopped)
-        elif self._stopped is None and report.stopped is not None:
+        else:
             self._stopped = report.stopped
             self._order("leave", report.stopped)
 
