@@ -349,6 +349,7 @@ def _failures(store: Store, report: DayReport) -> list[str]:
     found = [failure for job in report.jobs for failure in job.failures]
     with store.read() as connection:
         found += _left_for_a_person(connection)
+    found += report.delivery.failures
     if report.delivery.stopped:
         found.append(f"Delivery stopped early: {report.delivery.stopped}. Later: lifecycle-jobs deliver")
     return found

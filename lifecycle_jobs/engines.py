@@ -26,6 +26,15 @@ _ANSWERS_WITHIN: Final = 10
 """Seconds for the scheduler of a cluster to answer at all."""
 
 
+def given_up(workers: Mapping[str, int], during: str | None = None) -> list[str]:
+    """Of workers that were given up, how many and why, for a person to look at."""
+    told = "" if during is None else f" (during {during})"
+    return [
+        f"{number} of the workers {'was' if number == 1 else 'were'} given up: {why}{told}. The work was done without."
+        for why, number in workers.items()
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Seat:
     """Where one call at a time is done. `abandon` makes sure that the one under way ends, or is not waited for."""

@@ -110,9 +110,11 @@ def provider(
             store.engine.dispose()
 
 
-def plans_of_a_day(store: Store) -> list[Plan]:
-    """Do a day, e-mails included, and what monitoring and the report ask on it; one plan for each statement."""
+@contextmanager
+def explaining(store: Store) -> Iterator[list[Plan]]:
+    """One plan for each statement that is sent in the block; there at its end."""
     plans: dict[str, Plan] = {}
+    found: list[Plan] = []
 
     def explain(_connection: Any, cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:  # noqa: FBT001 -- SQLAlchemy's
         if statement in plans or not statement.lstrip().startswith(_PLANNED):
@@ -124,14 +126,21 @@ def plans_of_a_day(store: Store) -> list[Plan]:
         beside.close()
         plans[statement] = Plan(store.dialect, statement, steps)
 
-    settings = load_settings(None)
     event.listen(store.engine, "before_cursor_execute", explain)
     try:
+        yield found
+    finally:
+        event.remove(store.engine, "before_cursor_execute", explain)
+        found += plans.values()
+
+
+def plans_of_a_day(store: Store) -> list[Plan]:
+    """Do a day, e-mails included, and what monitoring and the report ask on it; one plan for each statement."""
+    settings = load_settings(None)
+    with explaining(store) as plans:
         report = run_day(store, settings, ON, Operator("tests", None, ON), Wish(), lambda *_: None)
         assert {job.job for job in report.jobs if job.done} >= _JOBS_WITH_WORK
         assert report.delivery.sent
         read_figures(store, settings)
         coming_days(store, settings.catalog(), ON)
-    finally:
-        event.remove(store.engine, "before_cursor_execute", explain)
-    return list(plans.values())
+    return plans

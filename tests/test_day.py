@@ -18,6 +18,8 @@ from lifecycle_jobs.db.tables import boxes, deletion_approvals, events, leases, 
 from lifecycle_jobs.errors import ConfigurationError, LeaseHeld
 from lifecycle_jobs.jobs import delete, send_alerts, suspend
 from lifecycle_jobs.lease import Process
+from lifecycle_jobs.mail import delivery
+from lifecycle_jobs.mail.report import DeliveryReport
 from lifecycle_jobs.settings import Settings
 from tests import factories
 from tests.crash.provider import ON, settle
@@ -282,6 +284,15 @@ def test_the_plan_of_a_box_that_is_gone_may_be_gone_too(store: Store, settings: 
         factories.box(connection, plan="gold", status="deleted")
 
     assert run(store, settings, SUSPENDED_ON).failures == []
+
+
+def test_workers_that_were_given_up_in_delivery_are_for_a_person_to_look_at(
+    store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_up = DeliveryReport(failures=["1 of the workers was given up."])
+    monkeypatch.setattr(delivery, "deliver_now", lambda *_: given_up)
+
+    assert run(store, settings, SUSPENDED_ON).failures == ["1 of the workers was given up."]
 
 
 @pytest.mark.usefixtures("two_boxes")

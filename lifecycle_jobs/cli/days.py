@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -46,11 +46,17 @@ ByPlan = Annotated[
 AllowFuture = Annotated[bool, typer.Option("--allow-future", help="Run a date in the future although mail leaves.")]
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", metavar="N", min=1, max=256, help="Share suspending, deleting and warning among N."),
+    typer.Option(
+        "--workers", metavar="N", min=1, max=256, help="Share suspending, deleting, warning and e-mails among N."
+    ),
 ]
 EngineName = Annotated[
     Literal["local", "dask"] | None,
-    typer.Option("--engine", help="Who the workers are: processes here, or a Dask cluster.", show_default=False),
+    typer.Option(
+        "--engine",
+        help="Who the workers are: processes here, or a Dask cluster (which does no e-mails).",
+        show_default=False,
+    ),
 ]
 Scheduler = Annotated[
     str | None, typer.Option("--scheduler", metavar="ADDRESS", help="The Dask scheduler, as tcp://10.0.0.7:8786.")
@@ -151,17 +157,8 @@ def _manned(
     config: Path | None, workers: int | None, engine: Literal["local", "dask"] | None, scheduler: str | None
 ) -> Iterator[Office]:
     """The office with the workers that were asked for, or those of the settings."""
-    from lifecycle_jobs.settings.workers import asked_for
-
     with open_office(config) as office:
-        chosen = asked_for(
-            office.settings.workers,
-            office.settings.database.url,
-            count=workers,
-            engine=engine,
-            scheduler=scheduler,
-        )
-        yield replace(office, settings=office.settings.model_copy(update={"workers": chosen}))
+        yield office.manned(count=workers, engine=engine, scheduler=scheduler)
 
 
 def _dates(first: date, last: date) -> Iterator[date]:

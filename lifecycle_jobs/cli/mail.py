@@ -15,18 +15,24 @@ from lifecycle_jobs.errors import Refused
 
 Word = TypeVar("Word", bound=str)
 
+Senders = Annotated[
+    int | None, typer.Option("--workers", metavar="N", min=1, max=256, help="Share a long queue among N processes.")
+]
+
 templates = typer.Typer(help="The texts of the messages.", no_args_is_help=True)
 
 
-def deliver(config: Config = None, json: Json = False) -> None:
+def deliver(config: Config = None, json: Json = False, workers: Senders = None) -> None:
     """Deliver the messages that are waiting."""
     from dataclasses import asdict
 
     from lifecycle_jobs.mail.delivery import deliver_now
 
     with open_office(config) as office:
+        # Processes of this machine, whoever shares the jobs of a day.
+        manned = office if workers is None else office.manned(count=workers, engine="local")
         with progress_bar() as shown, stoppable(shown) as progress:
-            report = deliver_now(office.store, office.settings, office.today, progress)
+            report = deliver_now(office.store, manned.settings, office.today, progress)
         if json:
             print_json(asdict(report))
         else:
@@ -34,7 +40,9 @@ def deliver(config: Config = None, json: Json = False) -> None:
             say(counts(done) or "No messages are waiting.")
         if report.stopped:
             complain(f"Delivery stopped early: {report.stopped}. The rest stays queued.")
-        if report.stopped or report.parked:
+        for failure in report.failures:
+            complain(failure)
+        if report.stopped or report.parked or report.failures:
             raise typer.Exit(1)
 
 

@@ -6,7 +6,7 @@ import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lifecycle_jobs.db.session import Store
     from lifecycle_jobs.operators import Operator
     from lifecycle_jobs.settings import Settings
+    from lifecycle_jobs.settings.workers import Engine
 
 Config = Annotated[
     Path | None,
@@ -45,6 +46,17 @@ class Office:
         from lifecycle_jobs.operators import Operator
 
         return Operator(by or _system_user(), why, self.today)
+
+    def manned(self, *, count: int | None = None, engine: Engine | None = None, scheduler: str | None = None) -> Office:
+        """The same with the workers that were asked for, or those of the settings.
+
+        Raises ConfigurationError if they contradict each other, or the database.
+        """
+        from lifecycle_jobs.settings.workers import asked_for
+
+        known = self.settings
+        chosen = asked_for(known.workers, known.database.url, count=count, engine=engine, scheduler=scheduler)
+        return replace(self, settings=known.model_copy(update={"workers": chosen}))
 
 
 @contextmanager

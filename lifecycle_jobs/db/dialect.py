@@ -164,6 +164,24 @@ def _by_code_point_postgresql(element: by_code_point, compiler: SQLCompiler, **k
     return f'({compiler.process(element.clauses, **kw)}) COLLATE "C"'
 
 
+class in_share(FunctionElement[bool]):
+    """`in_share(text, number, of)`: whether a text falls to one of so many shares, counted from 0.
+
+    Which one may differ from server to server. SQLite has no such function, and whoever writes to it has no helpers.
+    """
+
+    type = Boolean()
+    inherit_cache = True
+    name = "in_share"
+
+
+@compiles(in_share, "postgresql")
+def _in_share_postgresql(element: in_share, compiler: SQLCompiler, **kw: Any) -> str:
+    text, number, of = _arguments(element, compiler, **kw)
+    # Not simply `… = number`: PostgreSQL expects that of one row in two hundred, and would sort a whole table for them.
+    return f"CASE WHEN mod(hashtext({text}) & 2147483647, {of}) = {number} THEN true ELSE false END"
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """The name of a parameter that is given when the statement is executed."""

@@ -29,7 +29,7 @@ import structlog
 
 from lifecycle_jobs import __version__
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.engines import Seat
+from lifecycle_jobs.engines import Seat, given_up
 from lifecycle_jobs.errors import LeaseLost, RunStopped
 from lifecycle_jobs.jobs.chunks import Chunk, keep_statistics_true
 from lifecycle_jobs.jobs.task import Ahead, Place, Task
@@ -90,10 +90,7 @@ class Crew:
 
     def failures(self) -> list[str]:
         """What has become of workers since this was asked last, for a person to look at."""
-        told = [
-            f"{number} of the workers {'was' if number == 1 else 'were'} given up: {why}. The work was done without."
-            for why, number in self._given_up.items()
-        ]
+        told = given_up(self._given_up)
         self._given_up.clear()
         return told
 

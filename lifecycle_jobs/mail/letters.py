@@ -7,7 +7,7 @@ one recipient gets in a day.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
@@ -21,9 +21,9 @@ from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.mail import records
 from lifecycle_jobs.mail.addresses import NotAnAddress
 from lifecycle_jobs.mail.gather import Pointless, Unfit
-from lifecycle_jobs.mail.records import Waiting
+from lifecycle_jobs.mail.records import Share, Waiting
 from lifecycle_jobs.mail.report import DeliveryReport
-from lifecycle_jobs.mail.scribe import Desk, Found, Written
+from lifecycle_jobs.mail.scribe import Desk, Draft, Found, Written
 from lifecycle_jobs.mail.transports import Outgoing
 from lifecycle_jobs.settings import Settings
 
@@ -54,6 +54,7 @@ class Letters:
 
     What is recorded here is counted in the report. `at_a_time` messages are put together with one another. `open_desk`
     is told how many there are at first, and gives where they are written. Once `goes_on` says no, nothing more is read.
+    Where others deliver too, only a `share` of the queue is read.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Letters:
         *,
         at_a_time: int,
         goes_on: Callable[[], bool],
+        share: Share | None = None,
     ) -> None:
         self._store = store
         self._goes_on = goes_on
@@ -74,10 +76,10 @@ class Letters:
         self._report = report
         self._at_a_time = at_a_time
         self._open_desk = open_desk
+        self._share = share
         self._waiting = 0
         self._tomorrow = _midnight(on + timedelta(days=1), settings.zone)
-        # A date may be replayed before it has come; what is due at its beginning is due then.
-        self._due_by = max(clock.now(), _midnight(on, settings.zone))
+        self._due_by = due_by(on, settings.zone)
         self._under_way: Counter[str] = Counter()
 
     def batches(self, only: Sequence[int] | None) -> Iterator[Iterator[Letter]]:
@@ -108,7 +110,7 @@ class Letters:
                 return
             with self._store.read() as connection:
                 batch = _within_memory(
-                    records.waiting(connection, after=after, limit=limit, at=self._due_by, only=only)
+                    records.waiting(connection, after=after, limit=limit, at=self._due_by, only=only, share=self._share)
                 )
             if not batch:
                 return
@@ -130,8 +132,9 @@ class Letters:
         for waiting, _ in leaving:
             self._under_way[waiting.recipient_key] += 1
         for waiting, written in leaving:
-            if isinstance(written.envelope, Exception):
-                self._record_unwritten(waiting, written.envelope)
+            envelope = written.write() if isinstance(written, Draft) else written.envelope
+            if isinstance(envelope, Exception):
+                self._record_unwritten(waiting, envelope)
                 continue
             message = written.message
             yield Letter(
@@ -140,7 +143,7 @@ class Letters:
                 message.attempts,
                 waiting.recipient_key,
                 waiting.was_parked,
-                written.envelope,
+                envelope,
             )
 
     @cached_property
@@ -148,14 +151,14 @@ class Letters:
         """Opened for the first messages: it is then known how many there are."""
         return self._open_desk(self._waiting)
 
-    def _set_aside(self, some: Sequence[Waiting], found: dict[int, Found]) -> list[tuple[Waiting, Written]]:
+    def _set_aside(self, some: Sequence[Waiting], found: dict[int, Found]) -> list[tuple[Waiting, Written | Draft]]:
         """Record what will not leave, and which lines the others will not have; those that will.
 
         This write also comes before anything leaves: a process that has lost its lease fails here.
         """
         pointless = [each.message.id for each in found.values() if isinstance(each, Pointless)]
         unfit = [each for each in found.values() if isinstance(each, Unfit)]
-        ready = {id_: each for id_, each in found.items() if isinstance(each, Written)}
+        ready = {id_: each for id_, each in found.items() if isinstance(each, (Written, Draft))}
         with self._store.write(durable=False) as connection:
             for each in found.values():
                 if not isinstance(each, Unfit) and each.marks:
@@ -208,7 +211,7 @@ class Letters:
         records.resolve_parked(connection, [id_ for id_ in were if id_ in done])
 
 
-def _nowhere_to_go(connection: Connection, ready: dict[int, Written]) -> dict[int, str]:
+def _nowhere_to_go(connection: Connection, ready: Mapping[int, Written | Draft]) -> dict[int, str]:
     """The messages to boxes of ours that receive nothing, and why; whoever holds them must be reached otherwise."""
     recipients = {id_: each.message.recipient.strip().lower() for id_, each in ready.items()}
     closed = records.closed_boxes(connection, sorted(set(recipients.values())))
@@ -217,6 +220,14 @@ def _nowhere_to_go(connection: Connection, ready: dict[int, Written]) -> dict[in
         for id_, recipient in recipients.items()
         if recipient in closed
     }
+
+
+def due_by(on: date, zone: ZoneInfo) -> datetime:
+    """The moment by which a message must be due to be delivered now, on that business date.
+
+    A date may be replayed before it has come; what is due at its beginning is due then.
+    """
+    return max(clock.now(), _midnight(on, zone))
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

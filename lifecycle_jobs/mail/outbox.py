@@ -17,38 +17,24 @@ write, which fails if somebody has taken over.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from datetime import date, timedelta
-from typing import Any, Final
+from contextlib import ExitStack
+from datetime import date
+from typing import Final
 
-from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
-
-from lifecycle_jobs import clock
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.errors import EmergencyStop, LeaseLost, RunStopped
-from lifecycle_jobs.mail import records
-from lifecycle_jobs.mail.discretion import without_addresses
+from lifecycle_jobs.errors import EmergencyStop, RunStopped
 from lifecycle_jobs.mail.eml_files import EmlFiles
+from lifecycle_jobs.mail.fates import Fates
 from lifecycle_jobs.mail.letters import Letter, Letters
+from lifecycle_jobs.mail.records import Share
 from lifecycle_jobs.mail.report import DeliveryReport
 from lifecycle_jobs.mail.scribe import Desk, HereAtFirst, Scribe, ScribeProcess
 from lifecycle_jobs.mail.senders import Ended, Senders
 from lifecycle_jobs.mail.signing import signer_for
 from lifecycle_jobs.mail.smtp import Door, SmtpRelay
-from lifecycle_jobs.mail.transports import (
-    Accepted,
-    Nowhere,
-    Outcome,
-    PermanentFailure,
-    TemporaryFailure,
-    Transport,
-    Withheld,
-    at_once,
-)
-from lifecycle_jobs.pace import Pace, back_off
+from lifecycle_jobs.mail.transports import Nowhere, Outcome, TemporaryFailure, Transport, at_once
+from lifecycle_jobs.pace import Pace
 from lifecycle_jobs.settings import Settings
 from lifecycle_jobs.stops import IN_FORCE, Switch
 
@@ -70,14 +56,7 @@ _PATIENCE: Final = 0.05
 _A_MOMENT: Final = 0.002
 """Seconds after which a wait for the server looks whether more letters are written."""
 
-_TRIED_AGAIN_FOR: Final = 20.0
-"""Seconds for which a database that went away is asked again and again to record what was handed over."""
-
-_AGAIN_IN: Final = 0.5
-
 _NOTHING_LEFT: Final = object()
-
-_LONGEST_PAUSE: Final = timedelta(days=1)
 
 
 def deliver(
@@ -89,6 +68,9 @@ def deliver(
     limit_to: Sequence[int] | None = None,
     transport: Transport | None = None,
     goes_on: Callable[[], bool] = at_once,
+    share: Share | None = None,
+    report: DeliveryReport | None = None,
+    allowed: Callable[[], bool] = at_once,
 ) -> DeliveryReport:
     """Deliver what is queued and due on the business date `on`, the most urgent first, then the oldest.
 
@@ -97,6 +79,10 @@ def deliver(
     recorded, and the error goes on. So does the emergency stop. Once `goes_on` says no, nothing more is read, and the
     report says that there may be more. `transport` is the configured one, over `mail.connections` connections, unless
     given; in a rehearsal nothing leaves.
+
+    Where several processes deliver at once (`crew`), each has its `share` of the queue. It counts in the `report` that
+    is given to it: once somebody says there why it has `stopped`, no message begins any more. Over connections a text
+    leaves only while it is `allowed`.
     """
     if transport is not None:
         transports = [transport]
@@ -105,7 +91,17 @@ def deliver(
     else:
         door = Door()
         transports = [SmtpRelay(settings.mail, door) for _ in range(settings.mail.connections)]
-    return _Delivery(store, settings, on, transports, progress or (lambda _handled: None), goes_on).run(limit_to)
+    return _Delivery(
+        store,
+        settings,
+        on,
+        transports,
+        progress=progress or (lambda _handled: None),
+        goes_on=goes_on,
+        share=share,
+        report=DeliveryReport() if report is None else report,
+        allowed=allowed,
+    ).run(limit_to)
 
 
 def open_transport(store: Store, settings: Settings) -> Transport:
@@ -128,30 +124,35 @@ class _Delivery:
         settings: Settings,
         on: date,
         transports: Sequence[Transport],
+        *,
         progress: Callable[[int], None],
         goes_on: Callable[[], bool],
+        share: Share | None,
+        report: DeliveryReport,
+        allowed: Callable[[], bool],
     ) -> None:
         self._store = store
         self._mail = settings.mail
         self._on = on
         self._transports = transports
         self._progress = progress
-        self._report = DeliveryReport()
+        self._report = report
+        self._share = share
+        self._allowed = allowed
         self._repeatable = all(transport.repeatable for transport in transports)
         at_a_time = self._mail.batch_size if self._repeatable else _AT_A_TIME
         self._settings = settings
         self._open = ExitStack()
         self._letters = Letters(
-            store, settings, on, self._open_desk, self._report, at_a_time=at_a_time, goes_on=goes_on
+            store, settings, on, self._open_desk, report, at_a_time=at_a_time, goes_on=goes_on, share=share
         )
+        self._fates = Fates(store, settings, on, report, self._letters.settled)
         self._at_hand: Sequence[Ended[Letter]] = ()
-        self._lease_seconds = settings.lease.seconds
-        self._confirmed_at = clock.running()
 
     def run(self, only: Sequence[int] | None) -> DeliveryReport:
         """Deliver until nothing is left or nothing can leave."""
         with self._open:
-            self._sent = self._open.enter_context(self._store.repeating(records.SENT))
+            self._open.enter_context(self._fates.open())
             self._switch = Switch(self._store, self._open.enter_context(self._store.asking(IN_FORCE)))
             if self._repeatable:
                 (transport,) = self._transports
@@ -162,9 +163,13 @@ class _Delivery:
         return self._report
 
     def _open_desk(self, waiting: int) -> Desk:
-        """Where letters are written: in a process of its own where there are so many that it pays to start one."""
+        """Where letters are written: in a process of its own where there are so many that it pays to start one.
+
+        One of several processes that deliver writes its own: two for each were tried, and took a quarter more of all
+        cores, and half as much memory again.
+        """
         here = Scribe(self._store, self._settings, self._on)
-        if waiting < _MANY or self._store.rehearsing:
+        if waiting < _MANY or self._store.rehearsing or self._share is not None:
             return here
         return HereAtFirst(here, self._open.enter_context(ScribeProcess(self._store, self._settings, self._on)))
 
@@ -175,16 +180,15 @@ class _Delivery:
             try:
                 for letter in batch:
                     self._switch.check()
-                    if not self._surely_ours():
-                        with self._writing():
-                            pass
+                    if not self._fates.surely_ours:
+                        self._fates.prove()
                     told.append((letter, transport.send(letter.envelope)))
                     if _says_stop(told[-1][1]):
                         break
             except RunStopped:
-                self._record(told)
+                self._fates.record(told)
                 raise
-            self._record(told)
+            self._fates.record(told)
             self._progress(self._report.handled)
             if self._report.stopped is not None:
                 return
@@ -195,7 +199,8 @@ class _Delivery:
             try:
                 self._keep_busy(senders, self._flow(only))
             except Exception:
-                self._record_at_last([*self._at_hand, *senders.rest()])
+                known = [*self._at_hand, *senders.rest()]
+                self._fates.record_at_last([(each.letter, each.outcome) for each in known], self._progress)
                 raise
 
     def _keep_busy(self, senders: Senders[Letter], letters: Iterator[Letter | None]) -> None:
@@ -239,124 +244,21 @@ class _Delivery:
 
     def _look_around(self) -> None:
         """Whether the delivery is to end, and whether the lease is still ours."""
-        if clock.running() - self._confirmed_at > self._lease_seconds / 6:
-            with self._writing():
-                pass
+        self._fates.prove_now_and_then()
         self._progress(self._report.handled)
         self._switch.check()
 
     def _may_hand_over(self) -> bool:
-        return self._surely_ours() and self._switch.stopped() is None
-
-    def _surely_ours(self) -> bool:
-        return clock.running() - self._confirmed_at < self._lease_seconds / 2
+        return self._fates.surely_ours and self._allowed() and self._switch.stopped() is None
 
     def _settle(self, senders: Senders[Letter], ended: Sequence[Ended[Letter]]) -> None:
         if ended:
             self._at_hand = ended
-            self._record([(each.letter, each.outcome) for each in ended])
+            self._fates.record([(each.letter, each.outcome) for each in ended])
             self._at_hand = ()
             if self._report.stopped is not None:
                 senders.begin_no_more()  # before any connection is free to hand over the next
             senders.release(ended)
-
-    def _record_at_last(self, ended: Sequence[Ended[Letter]]) -> None:
-        """Record what became of letters while the database may be away: what is not recorded goes out again.
-
-        Each by itself, so that one that cannot be recorded does not keep the others from it. Gives up after a while,
-        or when told to stop, or once the lease is lost.
-        """
-        until = clock.running() + _TRIED_AGAIN_FOR
-        left = [each for each in ended if not isinstance(each.outcome, Withheld)]
-        with suppress(RunStopped, LeaseLost):
-            while left:
-                left = [each for each in left if not self._recorded_alone(each.letter, each.outcome)]
-                if left:
-                    self._progress(self._report.handled)
-                    if clock.running() > until:
-                        return
-                    time.sleep(_AGAIN_IN)
-
-    def _recorded_alone(self, letter: Letter, outcome: Outcome) -> bool:
-        try:
-            with self._writing() as connection:
-                if self._recorded(connection, letter, outcome) and letter.was_parked:
-                    records.resolve_parked(connection, [letter.id])
-        except SQLAlchemyError:
-            return False
-        return True
-
-    def _record(self, told: Sequence[tuple[Letter, Outcome]]) -> None:
-        """Record what became of letters: first, in one transaction, of all that were simply accepted."""
-        simply, others = list[tuple[Letter, Accepted]](), list[tuple[Letter, Outcome]]()
-        for letter, outcome in told:
-            if isinstance(outcome, Accepted) and not letter.was_parked:
-                simply.append((letter, outcome))
-            elif not isinstance(outcome, Withheld):
-                others.append((letter, outcome))
-        if simply:
-            self._record_sent(simply)
-        if others:
-            with self._writing() as connection:
-                resolved = [letter for letter, outcome in others if self._recorded(connection, letter, outcome)]
-                records.resolve_parked(connection, [letter.id for letter in resolved if letter.was_parked])
-        for letter, _ in told:
-            self._letters.settled(letter.recipient_key)
-
-    def _record_sent(self, accepted: Sequence[tuple[Letter, Accepted]]) -> None:
-        began = clock.running()
-        if self._sent([self._as_sent(letter, outcome.response) for letter, outcome in accepted]) == len(accepted):
-            self._confirmed_at = began
-            return
-        with self._writing():
-            pass  # the lease is ours: somebody has taken one of them out of the queue by hand
-
-    def _as_sent(self, letter: Letter, response: str) -> dict[str, Any]:
-        redirected = bool(self._mail.redirect_to)
-        self._report.sent += 1
-        self._report.redirected += redirected
-        return records.as_sent(letter.id, response, self._on, redirected=redirected)
-
-    def _recorded(self, connection: Connection, letter: Letter, outcome: Outcome) -> bool:
-        """Record one of the others; whether that is the end of it."""
-        match outcome:
-            case Accepted(response):
-                connection.execute(records.SENT, self._as_sent(letter, response))
-                return True
-            case PermanentFailure(response):
-                return self._failed(connection, letter, response)
-            case TemporaryFailure(response, unavailable=unavailable, attempted=False):
-                records.record_untried(connection, letter.id, response)
-                if unavailable:
-                    self._report.stopped = without_addresses(response)
-            case TemporaryFailure(response, unavailable=True):
-                self._defer(connection, letter, response)
-                self._report.stopped = without_addresses(response)
-            case TemporaryFailure(response):
-                # Only the server's own word about a message makes its time run out: while the server cannot be
-                # reached, give_up_after days of outage would otherwise cost one message with every new try.
-                if self._on - letter.created_on >= timedelta(days=self._mail.give_up_after):
-                    return self._failed(connection, letter, response)
-                self._defer(connection, letter, response)
-        return False
-
-    def _failed(self, connection: Connection, letter: Letter, response: str) -> bool:
-        records.record_failed(connection, {letter.id: response}, handed_over=True)
-        self._report.failed += 1
-        return True
-
-    def _defer(self, connection: Connection, letter: Letter, response: str) -> None:
-        pause = timedelta(minutes=back_off(self._mail.retry_after, letter.attempts))
-        records.record_deferred(connection, letter.id, response, min(pause, _LONGEST_PAUSE))
-        self._report.deferred += 1
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        """A transaction, which proves that the lease was ours when it began."""
-        began = clock.running()
-        with self._store.write(durable=False) as connection:
-            yield connection
-        self._confirmed_at = began
 
 
 def _says_stop(outcome: Outcome) -> bool:

@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Update,
     bindparam,
@@ -27,7 +28,7 @@ from sqlalchemy import (
 )
 
 from lifecycle_jobs import clock
-from lifecycle_jobs.db.dialect import Parameter, among, joined
+from lifecycle_jobs.db.dialect import Parameter, among, in_share, joined
 from lifecycle_jobs.db.tables import boxes, message_events, messages, parked_rows
 from lifecycle_jobs.mail.answers import queue_id, reply_code
 from lifecycle_jobs.mail.discretion import describe, without_addresses
@@ -45,6 +46,17 @@ class Waiting:
     recipient_key: str
     lines: int
     was_parked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one of several processes delivers: all that waits for some of the recipients. Counted from 0.
+
+    By recipient, because what one recipient gets in a day is counted by one process, and comes in the order of one.
+    """
+
+    number: int
+    of: int
 
 
 SENT: Final = (
@@ -80,11 +92,17 @@ _STANDING: Final = union_all(_BOXES.where(boxes.c.status != "deleted"), _BOXES.w
 
 
 def waiting(
-    connection: Connection, *, after: Waiting | None, limit: int, at: datetime, only: Sequence[int] | None
+    connection: Connection,
+    *,
+    after: Waiting | None,
+    limit: int,
+    at: datetime,
+    only: Sequence[int] | None,
+    share: Share | None = None,
 ) -> list[Waiting]:
     """The next messages to deliver, the most urgent first, then in the order of their ids.
 
-    `only` names the ones that are asked for.
+    `only` names the ones that are asked for; `share` leaves the others' recipients to the others.
     """
     lines = (
         select(func.count())
@@ -99,10 +117,7 @@ def waiting(
     )
     query = (
         select(messages.c.id, messages.c.urgency, messages.c.recipient_key, lines, parked.exists())
-        .where(
-            messages.c.status == "queued",
-            or_(messages.c.next_attempt_at.is_(None), messages.c.next_attempt_at <= at),
-        )
+        .where(*_due(at))
         .order_by(messages.c.urgency, messages.c.id)
         .limit(limit)
     )
@@ -110,10 +125,22 @@ def waiting(
         query = query.where(tuple_(messages.c.urgency, messages.c.id) > tuple_(after.urgency, after.id))
     if only is not None:
         query = query.where(among(messages.c.id, only))
+    if share is not None:
+        query = query.where(in_share(messages.c.recipient_key, share.number, share.of))
     return [
         Waiting(id_, urgency, recipient_key, count, bool(was_parked))
         for id_, urgency, recipient_key, count, was_parked in connection.execute(query)
     ]
+
+
+def number_waiting(connection: Connection, most: int, at: datetime) -> int:
+    """How many messages wait to be delivered; not counted any further than `most`."""
+    first = select(messages.c.id).where(*_due(at)).limit(most).subquery()
+    return connection.scalar(select(func.count()).select_from(first)) or 0
+
+
+def _due(at: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return messages.c.status == "queued", or_(messages.c.next_attempt_at.is_(None), messages.c.next_attempt_at <= at)
 
 
 def accepted_for(connection: Connection, recipient_keys: Sequence[str], on: date) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -11,7 +11,8 @@ class DeliveryReport:
 
     `deferred` were tried and are to be tried again; `held_back` were not, because their recipients had enough for the
     day; `redirected` are those of `sent` that went to `mail.redirect_to`. `elsewhere`: another process was at it, and
-    all is left to it. `more`: the pass was over, and there may be more.
+    all is left to it. `more`: the pass was over, and there may be more. `failures` are for a person to look at: what
+    became of other processes that were to help.
     """
 
     sent: int = 0
@@ -24,6 +25,18 @@ class DeliveryReport:
     stopped: str | None = None
     elsewhere: bool = False
     more: bool = False
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, other: DeliveryReport) -> None:
+        """Count what another process did."""
+        self.sent += other.sent
+        self.moot += other.moot
+        self.failed += other.failed
+        self.parked += other.parked
+        self.deferred += other.deferred
+        self.held_back += other.held_back
+        self.redirected += other.redirected
+        self.more = self.more or other.more
 
     @property
     def handled(self) -> int:

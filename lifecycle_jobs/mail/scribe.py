@@ -13,15 +13,13 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
 import subprocess
-import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
-from pathlib import Path
+from functools import partial
 from queue import SimpleQueue
 from types import TracebackType
 from typing import IO, Final, NamedTuple, Protocol, Self, cast
@@ -30,6 +28,7 @@ from lifecycle_jobs.db.faults import concerns_one_row
 from lifecycle_jobs.db.session import Store, open_store
 from lifecycle_jobs.errors import RunStopped
 from lifecycle_jobs.mail.addresses import wire_address
+from lifecycle_jobs.mail.beside import at_work, begin
 from lifecycle_jobs.mail.facts import Message
 from lifecycle_jobs.mail.gather import Gathered, Office, Pointless, Ready, Unfit, gather
 from lifecycle_jobs.mail.identity import message_id
@@ -47,7 +46,15 @@ class Written(NamedTuple):
     envelope: Outgoing | Exception
 
 
-Found = Written | Pointless | Unfit
+class Draft(NamedTuple):
+    """The same, but not written before it is wanted: who also has connections to look after writes one at a time."""
+
+    message: Message
+    marks: Mapping[int, bool]
+    write: Callable[[], Outgoing | Exception]
+
+
+Found = Written | Draft | Pointless | Unfit
 """What became of a message at the desk."""
 
 _GIVES_WAY: Final = 10
@@ -72,7 +79,7 @@ class Desk(Protocol):
 
 
 class Scribe:
-    """Writes in this process, when it is asked for what it has written."""
+    """Writes in this process: what it is asked for are drafts."""
 
     def __init__(self, store: Store, settings: Settings, on: date) -> None:
         self._store = store
@@ -92,8 +99,12 @@ class Scribe:
         self._given.append((message_ids, moment))
 
     def take(self) -> list[Found]:
-        """Write what was given first."""
-        return self.found(*self._given.pop(0))
+        """Read what was given first, and put it together."""
+        message_ids, moment = self._given.pop(0)
+        return [
+            Draft(each.message, each.marks, partial(self._written, each, moment)) if isinstance(each, Ready) else each
+            for each in self._gathered(message_ids)
+        ]
 
     def found(self, message_ids: Sequence[int], moment: datetime) -> list[Found]:
         """Read these messages, put them together as they are now, and write those that still have something to say."""
@@ -163,13 +174,7 @@ class ScribeProcess:
         self._up = threading.Event()
 
     def __enter__(self) -> Self:
-        # Its own module by name: with `multiprocessing` it would first run this program's entry point again.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", "from lifecycle_jobs.mail.scribe import serve; serve()"],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        self._process = begin(__name__)
         self._incoming = cast("IO[bytes]", self._process.stdin)
         threading.Thread(target=self._read, args=(self._process.stdout,), name="scribe", daemon=True).start()
         self._tell(self._told)
@@ -261,13 +266,9 @@ def serve() -> None:
     It says when it is there, and then gives its answers in the order in which it was asked.
     """
     os.nice(_GIVES_WAY)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # whoever asked decides when this ends
-    # Not `sys.stdout.buffer`: under PYTHONUNBUFFERED it writes only a part of what does not fit into the pipe at once.
     with (
         suppress(EOFError, BrokenPipeError, pickle.UnpicklingError),  # the last: killed while it was giving some
-        open(sys.stdin.fileno(), "rb", closefd=False) as incoming,
-        open(sys.stdout.fileno(), "wb", closefd=False) as outgoing,
+        at_work() as (incoming, outgoing),
     ):
         url, settings, on = pickle.load(incoming)  # noqa: S301 -- only who started this process can write to it
         scribe = Scribe(open_store(url, cache_mib=4), settings, on)

@@ -1,4 +1,4 @@
-"""Who helps with the set-based jobs of a day."""
+"""Who helps with the set-based jobs of a day, and with its e-mails."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Engine = Literal["local", "dask"]
 
 
 class WorkersSettings(Section):
-    """How many processes share a job, and who starts them. Seconds."""
+    """How many processes share a job or a delivery, and who starts them. Seconds. Only `local` ones deliver."""
 
     engine: Engine
     count: Annotated[Positive, Field(le=256)]

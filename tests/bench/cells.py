@@ -9,7 +9,7 @@ from typing import Final, Literal, get_args
 from tests.bench.crowd import JOBS
 from tests.bench.databases import KINDS
 
-Part = Literal["day", "import", "jobs", "charges", "delivery", "waiting", "start", "peer"]
+Part = Literal["day", "import", "jobs", "charges", "delivery", "workers", "waiting", "start", "peer"]
 Day = Literal["normal", "downtime", "spike-alert", "spike-suspend", "same-due"]
 
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
@@ -21,7 +21,13 @@ COMMANDS: Final = ("--help", "status")
 PEERS: Final = ("django-plans", "django-flexible-subscriptions")
 WAITING: Final = (1_000, 1_000_000)
 
-USUAL: Final[dict[Part, int]] = {"jobs": 200_000, "charges": 10_000, "delivery": 20_000, "peer": 2_000}
+USUAL: Final[dict[Part, int]] = {
+    "jobs": 200_000,
+    "charges": 10_000,
+    "delivery": 20_000,
+    "workers": 20_000,
+    "peer": 2_000,
+}
 """Rows of the parts that do not depend on how many boxes there are. With fewer, starting up counts for too much."""
 
 MEANING: Final[dict[Day, str]] = {
@@ -56,6 +62,9 @@ def matrix() -> Iterator[Cell]:
         yield Cell("charges", database)
         for connections in CONNECTIONS:
             yield Cell("delivery", database, connections)
+        if database == "postgresql":
+            for connections in CONNECTIONS[1:]:  # each worker has one at least
+                yield Cell("workers", database, connections, workers=WORKERS[-1])
         for boxes in WAITING:
             yield Cell("waiting", database, boxes=boxes)
     for peer in PEERS:

@@ -39,6 +39,7 @@ from tests.bench.waiting import by_status, fill
 _ROOT = Path(__file__).parents[2]
 _ENDS_WITHIN = 120
 _STOPPED = 143
+_TURNS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,16 @@ class Speed:
     database: str
     rate: float
     ceiling: float
+    peak_mib: float
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Messages a second of one worker and of several, and the peak memory of the latter together."""
+
+    database: str
+    one: float
+    several: float
     peak_mib: float
 
 
@@ -121,17 +132,29 @@ def speed(kind: str, connections: int, messages: int, sink: Sink, wrong: list[st
     return Speed(database, rate, median((before, _ceiling(sink, connections, messages))), peak)
 
 
-def _sped(messages: int, sink: Sink, connections: int, kind: str, wrong: list[str]) -> tuple[str, float, float]:
+def together(connections: int, workers: int, messages: int, sink: Sink, wrong: list[str]) -> Together:
+    """Measure several workers against one on PostgreSQL, in turns, so that both have the same minutes; medians."""
+    turns = [
+        [_sped(messages, sink, connections, "postgresql", wrong, each) for each in (1, workers)] for _ in range(_TURNS)
+    ]
+    one, several = ([turn[each] for turn in turns] for each in (0, 1))
+    rates = [median(rate for _, rate, _ in measured) for measured in (one, several)]
+    return Together(one[0][0], rates[0], rates[1], max(peak for _, _, peak in several))
+
+
+def _sped(
+    messages: int, sink: Sink, connections: int, kind: str, wrong: list[str], workers: int = 1
+) -> tuple[str, float, float]:
     """Name of the database, messages a second, and peak memory."""
     with (
         tempfile.TemporaryDirectory(prefix="lifecycle-bench-") as folder,
         databases.fresh(kind, Path(folder)) as (url, database),
     ):
         fill(url, messages, _today())
-        delivered = _deliver(url, database, Path(folder), sink, connections)
-        started = _deliver(url, database, Path(folder), sink, connections).seconds
+        delivered = _deliver(url, database, Path(folder), sink, connections, workers=workers)
+        started = _deliver(url, database, Path(folder), sink, connections, workers=workers).seconds
     if delivered.messages != {"sent": messages}:
-        wrong.append(f"{database}, {connections} connections: {delivered.messages}")
+        wrong.append(f"{database}, {connections} connections, {workers} workers: {delivered.messages}")
     return database, messages / (delivered.seconds - started), delivered.peak_mib
 
 
@@ -175,7 +198,14 @@ def waiting(kind: str, number: int, connections: int, sink: Sink, seconds: float
 
 
 def _deliver(
-    url: str, database: str, folder: Path, sink: Sink, connections: int, seconds: float = _ENDS_WITHIN
+    url: str,
+    database: str,
+    folder: Path,
+    sink: Sink,
+    connections: int,
+    seconds: float = _ENDS_WITHIN,
+    *,
+    workers: int = 1,
 ) -> Delivered:
     """Run `lifecycle-jobs deliver`; after so many seconds it is asked to stop."""
     environment = environment_of(url, folder) | {
@@ -190,7 +220,11 @@ def _deliver(
     with log.open("w") as output:
         began = time.perf_counter()
         process = subprocess.Popen(
-            [str(COMMAND), "deliver", "--json"], env=environment, cwd=folder, stdout=output, stderr=subprocess.STDOUT
+            [str(COMMAND), "deliver", "--json", "--workers", str(workers)],
+            env=environment,
+            cwd=folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
         with watching(process.pid) as peak:
             try:

@@ -161,6 +161,13 @@ _SECTIONS: Final[tuple[tuple[Part, str, str, tuple[str, ...], tuple[_Column, ...
         ),
     ),
     (
+        "workers",
+        "Delivery by two workers",
+        "Messages a second over as many connections in all, in turns, the median of three. One worker has a scribe.",
+        ("database", ""),
+        (_number("rows"), _number("one"), _number("two"), _of("times one", "two", "one"), _number("peak_mib")),
+    ),
+    (
         "waiting",
         "Memory with a long queue",
         "Delivery is stopped after a minute; `boxes` is how many messages wait.",

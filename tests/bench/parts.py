@@ -61,6 +61,15 @@ def _delivery(cell: Cell, rows: int | None, _progress: Progress) -> Record:
     return record(cell, f"{found.database} and {sink.name}", figures, wrong)
 
 
+def _workers(cell: Cell, rows: int | None, _progress: Progress) -> Record:
+    rows = rows or USUAL["workers"]
+    wrong: list[str] = []
+    with running() as sink:
+        found = delivery.together(int(cell.variant), cell.workers, rows, sink, wrong)
+    figures = {"rows": rows, "one": found.one, "two": found.several, "peak_mib": found.peak_mib}
+    return record(cell, f"{found.database} and {sink.name}", figures, wrong)
+
+
 def _waiting(cell: Cell, _rows: int | None, _progress: Progress) -> Record:
     wrong: list[str] = []
     with running() as sink:
@@ -87,6 +96,7 @@ MEASURES: Final[Mapping[Part, Callable[[Cell, int | None, Progress], Record]]] =
     "jobs": _jobs,
     "charges": _charges,
     "delivery": _delivery,
+    "workers": _workers,
     "waiting": _waiting,
     "start": _start,
     "peer": _peer,

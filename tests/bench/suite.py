@@ -63,7 +63,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--databases", nargs="+", choices=databases.KINDS, default=databases.KINDS)
     parser.add_argument("--days", nargs="+", choices=DAYS, default=DAYS)
     parser.add_argument("--workers", type=int, nargs="+", choices=WORKERS, default=WORKERS, help="for days")
-    parser.add_argument("--rows", type=int, help="for jobs, charges and delivery; another number than the usual one")
+    parser.add_argument(
+        "--rows", type=int, help="for jobs, charges, delivery and workers; another number than the usual one"
+    )
     parser.add_argument("--missing", action="store_true", help="leave out what is measured already")
     parser.add_argument("--into", type=Path, metavar="FOLDER", help="of both files; for a trial that is not to count")
     return parser.parse_args(arguments)

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.mail import delivery
+from lifecycle_jobs.mail.report import DeliveryReport
+from lifecycle_jobs.settings import Settings, WorkersSettings
 from tests.cli.conftest import Type
 from tests.workers import ON, as_left, do_day_in_processes, gate_in, in_a_thread, populate, settings_of, what_one_leaves
 
@@ -50,6 +53,32 @@ def test_run_is_refused_likewise(lifecycle: Type) -> None:
     typed = lifecycle("run", "--workers", "2")
 
     assert (typed.code, "workers.count: SQLite" in typed.err) == (2, True)
+
+
+def test_delivering_is_refused_likewise(lifecycle: Type) -> None:
+    typed = lifecycle("deliver", "--workers", "2")
+
+    assert (typed.code, "workers.count: SQLite" in typed.err) == (2, True)
+
+
+def test_a_queue_is_shared_here_whoever_shares_the_jobs_and_who_was_given_up_is_told(
+    lifecycle: Type, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[WorkersSettings] = []
+
+    def deliver_now(_store: Store, settings: Settings, *_others: object) -> DeliveryReport:
+        asked.append(settings.workers)
+        return DeliveryReport(sent=7, failures=["1 of the workers was given up."])
+
+    monkeypatch.setattr(delivery, "deliver_now", deliver_now)
+    monkeypatch.setenv("LIFECYCLE_DATABASE__URL", postgresql_url)
+    monkeypatch.setenv("LIFECYCLE_WORKERS__ENGINE", "dask")
+    monkeypatch.setenv("LIFECYCLE_WORKERS__SCHEDULER", "tcp://10.0.0.7:8786")
+
+    typed = lifecycle("deliver", "--workers", "3")
+
+    assert [(workers.engine, workers.count) for workers in asked] == [("local", 3)]
+    assert (typed.code, typed.out.strip(), typed.err.strip()) == (1, "sent 7", "1 of the workers was given up.")
 
 
 def test_one_worker_is_what_there_is_without_asking(lifecycle: Type) -> None:

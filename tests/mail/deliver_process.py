@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lifecycle_jobs.db.session import open_store
 from lifecycle_jobs.errors import LifecycleError
+from lifecycle_jobs.mail import crew
 from lifecycle_jobs.mail.delivery import deliver_now
 from lifecycle_jobs.mail.report import DeliveryReport
 from tests.mail.mail_server import HOST
@@ -18,9 +19,13 @@ from tests.mail.office import ON, settings_for
 _ROOT = Path(__file__).parents[2]
 
 
-def start(url: str, port: int, *, connections: int = 1, lease_seconds: int = 60) -> subprocess.Popen[str]:
-    """Begin to deliver in a process of its own."""
-    order = json.dumps({"url": url, "port": port, "connections": connections, "lease_seconds": lease_seconds})
+def start(
+    url: str, port: int, *, connections: int = 1, lease_seconds: int = 60, workers: int = 1
+) -> subprocess.Popen[str]:
+    """Begin to deliver in a process of its own, or in several, however short the queue is."""
+    order = json.dumps(
+        {"url": url, "port": port, "connections": connections, "lease_seconds": lease_seconds, "workers": workers}
+    )
     command = [sys.executable, "-m", "tests.mail.deliver_process", order]
     return subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True)
 
@@ -44,10 +49,13 @@ def main(order: str) -> None:
         connections=given["connections"],
         messages_per_second=10_000,
     )
+    crew._WORTH_ONE = 1
     lease = settings.lease.model_copy(update={"seconds": given["lease_seconds"]})
+    workers = settings.workers.model_copy(update={"count": given["workers"]})
+    settings = settings.model_copy(update={"lease": lease, "workers": workers})
     store = open_store(given["url"])
     try:
-        report = deliver_now(store, settings.model_copy(update={"lease": lease}), ON, lambda _name, _rows: None)
+        report = deliver_now(store, settings, ON, lambda _name, _rows: None)
         told = json.dumps(asdict(report))
     except LifecycleError as error:
         told = json.dumps(type(error).__name__)

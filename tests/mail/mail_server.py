@@ -73,6 +73,7 @@ class MailServer:
     when_taken: Callable[[], None] | None = None
     refuse_sender: str | None = None
     close_after: int | None = None
+    most_connections: int | None = None
     journal: Path | None = None
     _seen: set[str] = field(default_factory=set)
 
@@ -152,6 +153,9 @@ class _Server(SMTP):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self.event_handler.open_now += 1
+        most = self.event_handler.most_connections
+        if most is not None and self.event_handler.open_now > most:
+            transport.abort()
         self.event_handler.most_at_once = max(self.event_handler.most_at_once, self.event_handler.open_now)
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -70,10 +70,13 @@ def alert(connection: Connection, box_id: int, *, term: date = E, milestone: int
     )
 
 
-def queue_alerts(store: Store, *recipients: str) -> list[int]:
-    """One expiry alert for each of these addresses, each of a customer with one box. Returns the messages' ids."""
+def queue_alerts(store: Store, *recipients: str, first: int = 1) -> list[int]:
+    """One expiry alert for each of these addresses, each of a customer with one box. Returns the messages' ids.
+
+    Customers and boxes are numbered from `first` on.
+    """
     with store.write() as connection:
-        return [_queue_alert(connection, number, recipient) for number, recipient in enumerate(recipients, 1)]
+        return [_queue_alert(connection, number, recipient) for number, recipient in enumerate(recipients, first)]
 
 
 def _queue_alert(connection: Connection, number: int, recipient: str) -> int:

@@ -19,8 +19,9 @@ from lifecycle_jobs.db.repeated import Repeated
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import leases, messages
 from lifecycle_jobs.errors import EmergencyStop, LeaseLost
-from lifecycle_jobs.mail import letters, outbox, scribe, senders
+from lifecycle_jobs.mail import fates, letters, outbox, scribe, senders
 from lifecycle_jobs.mail.eml_files import EmlFiles
+from lifecycle_jobs.mail.fates import Fates
 from lifecycle_jobs.mail.gather import Gathered, Office, gather
 from lifecycle_jobs.mail.outbox import deliver
 from lifecycle_jobs.mail.report import DeliveryReport
@@ -121,8 +122,8 @@ def test_a_database_that_goes_away_while_letters_are_handed_over_makes_none_go_t
     store: Store, smtp: Settings, relay: Relay, monkeypatch: pytest.MonkeyPatch, away_for: int
 ) -> None:
     queue_alerts(store, *recipients(30))
-    monkeypatch.setattr(outbox, "_AGAIN_IN", 0.01)
-    record, write, asked = Repeated.__call__, outbox._Delivery._recorded_alone, Counter[str]()
+    monkeypatch.setattr(fates, "_AGAIN_IN", 0.01)
+    record, write, asked = Repeated.__call__, Fates._recorded_alone, Counter[str]()
 
     def repeated(self: Repeated, rows: Sequence[Mapping[str, Any]]) -> int:
         asked["at once"] += 1
@@ -130,12 +131,12 @@ def test_a_database_that_goes_away_while_letters_are_handed_over_makes_none_go_t
             raise went_away()
         return record(self, rows)
 
-    def alone(self: outbox._Delivery, letter: letters.Letter, outcome: Outcome) -> bool:
+    def alone(self: Fates, letter: letters.Letter, outcome: Outcome) -> bool:
         asked["alone"] += 1
         return asked["alone"] > away_for and write(self, letter, outcome)
 
     monkeypatch.setattr(Repeated, "__call__", repeated)
-    monkeypatch.setattr(outbox._Delivery, "_recorded_alone", alone)
+    monkeypatch.setattr(Fates, "_recorded_alone", alone)
     with pytest.raises(OperationalError):
         deliver_once(store, smtp)
     assert by_status(store)["sent"] == len(relay.took)
@@ -150,7 +151,7 @@ def test_a_database_that_goes_away_under_every_connection_makes_no_letter_go_twi
     store: Store, smtp: Settings, relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue_alerts(store, *recipients(30))
-    monkeypatch.setattr(outbox, "_AGAIN_IN", 0.01)
+    monkeypatch.setattr(fates, "_AGAIN_IN", 0.01)
     record, stopped, away = Repeated.__call__, Switch.stopped, threading.Event()
 
     def repeated(self: Repeated, rows: Sequence[Mapping[str, Any]]) -> int:
