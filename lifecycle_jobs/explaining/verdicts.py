@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Connection, Row, select
 
 from lifecycle_jobs import lease, runs
 from lifecycle_jobs.day import JOBS, Wish, work_of
-from lifecycle_jobs.db.conditions import Refusals, first_reason
+from lifecycle_jobs.db.conditions import Refusals, first_reason, unresolved_charge
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import addons, boxes, parked_rows
 from lifecycle_jobs.errors import LeaseHeld
@@ -163,7 +163,8 @@ def _due(connection: Connection, task: Task, settings: Settings, box: Row[Any]) 
         return connection.scalar(select(boxes.c.id).where(boxes.c.id == box.id, candidates)) is not None
 
     if task.job == reconcile_charges.NAME:
-        return False, ()
+        # Due as long as nobody knows; whether the look-up tells, only doing it will show.
+        return is_among(unresolved_charge()), [("unresolved_charge", unresolved_charge())]
     if task.job == auto_renew.NAME:
         return is_among(charging_window(task)), auto_renew.refusals(task)
     if task.job == suspend.NAME:
