@@ -153,7 +153,7 @@ def _refusals(
         return
     reason = connection.scalar(select(first_reason(refusals)).select_from(boxes).where(boxes.c.id == box.id))
     if reason is not None:
-        yield Verdict(task.job, False, reason, left_alone(speech, connection, reason, box, policy, task.on))
+        yield Verdict(task.job, False, reason, left_alone(speech, connection, reason, box, task.catalog, task.on))
 
 
 def _due(connection: Connection, task: Task, settings: Settings, box: Row[Any]) -> tuple[bool, Refusals]:
@@ -195,8 +195,7 @@ def _of_addons(speech: Speech, connection: Connection, task: Task, box: Row[Any]
         if not addon.due:
             yield Verdict(task.job, False, NOT_DUE, _addon_not_due(speech, addon), addon.addon_id)
         elif addon.reason is not None:
-            policy = task.catalog.policy_of(box.plan)
-            told = left_alone(speech, connection, addon.reason, box, policy, task.on)
+            told = left_alone(speech, connection, addon.reason, box, task.catalog, task.on)
             yield Verdict(task.job, False, addon.reason, told, addon.addon_id)
         elif addon.announced:
             told = speech("its holder has been told already that the credit does not cover it")

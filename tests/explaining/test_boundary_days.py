@@ -637,7 +637,8 @@ def an_addon(connection: Connection, name: str, *, credit: int = 9000, box: date
     """An add-on with A = E of a box that was renewed for a year since; its holder has credit. Returns the box."""
     of_box = {key: values.pop(key) for key in ("status", "suspended_reason", "renewal_years") if key in values}
     number = renewing_box(connection, name, credit=credit, auto_renew=False, expires_on=box, **of_box)
-    factories.addon(connection, name, number, **({"paid_from": "credit", "expires_on": E} | values))
+    of_addon: dict[str, Any] = {"paid_from": "credit", "expires_on": E}
+    factories.addon(connection, name, number, **(of_addon | values))
     return number
 
 

@@ -276,8 +276,6 @@ _BROKEN: dict[str, list[tuple[str, str, str]]] = {
     ],
 }
 
-_CONDITIONS: dict[str, list[tuple[str, str, str]]] = {}
-
 EVERY_RULE: tuple[Breaking, ...] = (
     *_in("jobs/eligibility.py", "tests/jobs/test_auto_renew.py"),
     *_in("jobs/auto_renew.py", "tests/jobs/test_auto_renew.py"),
