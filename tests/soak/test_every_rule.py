@@ -1,4 +1,4 @@
-"""Whoever changes any one rule is told so by the job's tests and by the explanation's. Takes half an hour: `make soak`.
+"""Whoever changes any one rule is told so by the job's tests and by the explanation's. Takes minutes: `make soak`.
 
 Each rule is broken in a copy of the program, one at a time, and both kinds of tests are run there in a process of its
 own. What they stay green for is a rule that somebody could change without noticing that people are told another.
