@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, func, select, true
 
 from lifecycle_jobs.db.tables import boxes, charges, payment_methods, runs
 from lifecycle_jobs.history import euros
 from lifecycle_jobs.payments.orders import quote_renewals
-from lifecycle_jobs.policy import Catalog, on_hold, slot_date
+from lifecycle_jobs.policy import Catalog, Policy, on_hold, slot_date
 
 
 def next_charge_on(connection: Connection, catalog: Catalog, box: Row[Any], method: Row[Any], on: date) -> date | None:
@@ -22,7 +22,7 @@ def next_charge_on(connection: Connection, catalog: Catalog, box: Row[Any], meth
     if box.status != "active" or box.cancelled_on is not None:
         return None
     policy = catalog.policy_of(box.plan)
-    earliest = max(_next_run(connection, on), slot_date(box.expires_on, max(policy.charge_slots)))
+    earliest = max(next_run_on(connection, on), slot_date(box.expires_on, max(policy.charge_slots)))
     if on_hold(box.hold_until, box.hold_reason, earliest):
         if box.hold_until is None:
             return None
@@ -41,15 +41,10 @@ def next_charge_on(connection: Connection, catalog: Catalog, box: Row[Any], meth
     replaced = (last.payment_method_id, last.token) != (method.payment_method_id, method.token)
     if replaced and earliest <= box.expires_on:
         return earliest
-    used = connection.scalar(
-        select(func.min(charges.c.slot)).where(
-            charges.c.box_id == box.id,
-            charges.c.term_expires_on == box.expires_on,
-            charges.c.status != "not_attempted",
-        )
-    )
-    free = [slot for slot in policy.charge_slots if used is None or slot < used]
-    day = max(earliest, slot_date(box.expires_on, max(free))) if free else None
+    day = _free_from(connection, policy, box, earliest, charges.c.status != "not_attempted")
+    if day is not None and day > box.expires_on + timedelta(days=policy.outage_grace_days):
+        # From then on an attempt that never reached the bank has used up its slot like any other.
+        day = _free_from(connection, policy, box, earliest, true())
     return day if day is not None and day <= latest else None
 
 
@@ -90,7 +85,20 @@ def declined_for_good(connection: Connection, box: Row[Any], method: Row[Any]) -
     return hard is not None
 
 
-def _next_run(connection: Connection, on: date) -> date:
+def _free_from(
+    connection: Connection, policy: Policy, box: Row[Any], earliest: date, counts: ColumnElement[bool]
+) -> date | None:
+    """The first day, not before the earliest, on which a slot applies that no charge of those that count was for."""
+    used = connection.scalar(
+        select(func.min(charges.c.slot)).where(
+            charges.c.box_id == box.id, charges.c.term_expires_on == box.expires_on, counts
+        )
+    )
+    free = [slot for slot in policy.charge_slots if used is None or slot < used]
+    return max(earliest, slot_date(box.expires_on, max(free))) if free else None
+
+
+def next_run_on(connection: Connection, on: date) -> date:
     """The date of the next run that looks at every box: one that has begun may have gone past this one already."""
     begun = connection.scalar(select(runs.c.run_on).where(runs.c.run_on == on))
     return on if begun is None else on + timedelta(days=1)

@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, select
 
-from lifecycle_jobs.accounts.next_charge import next_charge_on
+from lifecycle_jobs.accounts.next_charge import next_charge_on, next_run_on
+from lifecycle_jobs.db.conditions import latest_charge_not_attempted
 from lifecycle_jobs.db.tables import boxes, payment_methods
 from lifecycle_jobs.jobs.send_alerts import will_be_auto_renewed
 from lifecycle_jobs.jobs.task import Task
@@ -90,14 +91,24 @@ def _of_active(speech: Speech, connection: Connection, task: Task, box: Row[Any]
     charged_on = _charged_on(connection, task, box)
     if charged_on is not None:
         yield _charge(speech, connection, task, box, charged_on)
-    first = suspends_on(end)
+    first = max(suspends_on(end), next_run_on(connection, task.on))
+    if charged_on is not None:
+        # Later than E only after an outage: until then it is not suspended.
+        first = max(first, charged_on)
+    elif _outage_came_last(connection, box):
+        first = max(first, end + timedelta(days=policy.outage_grace_days + 1))
     if on_hold(box.hold_until, box.hold_reason, first):
         if box.hold_until is None:
             return
         first = box.hold_until + timedelta(days=1)
     unless = _AFTER_CHARGE if charged_on is not None else _UNPAID
     yield Coming(first, "suspension", speech(unless.suspension))
-    yield from _deletion(speech, box, policy, max(first, task.on), unless)
+    yield from _deletion(speech, box, policy, first, unless)
+
+
+def _outage_came_last(connection: Connection, box: Row[Any]) -> bool:
+    found = connection.scalar(select(boxes.c.id).where(boxes.c.id == box.id, latest_charge_not_attempted()))
+    return found is not None
 
 
 def _of_suspended(speech: Speech, box: Row[Any], policy: Policy) -> Iterator[Coming]:

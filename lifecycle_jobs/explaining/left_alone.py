@@ -12,11 +12,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, select
 
+from lifecycle_jobs.accounts.next_charge import next_charge_on
 from lifecycle_jobs.db.conditions import unresolved
-from lifecycle_jobs.db.tables import charges, events, parked_rows
+from lifecycle_jobs.db.tables import charges, events, parked_rows, payment_methods
 from lifecycle_jobs.languages import Speech
 from lifecycle_jobs.languages.codes import code_text
-from lifecycle_jobs.policy import Policy, next_slot_date
+from lifecycle_jobs.policy import Catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class _Asked:
     connection: Connection
     speech: Speech
     box: Row[Any]
-    policy: Policy
+    catalog: Catalog
     on: date
 
     def last_event(self, *kinds: str) -> Row[Any] | None:
@@ -50,9 +51,9 @@ class _Asked:
         ).one_or_none()
 
 
-def left_alone(speech: Speech, connection: Connection, reason: str, box: Row[Any], policy: Policy, on: date) -> str:
+def left_alone(speech: Speech, connection: Connection, reason: str, box: Row[Any], catalog: Catalog, on: date) -> str:
     """The sentence for a reason. Raises KeyError for one that no job has."""
-    return _SENTENCES[reason](_Asked(connection, speech, box, policy, on))
+    return _SENTENCES[reason](_Asked(connection, speech, box, catalog, on))
 
 
 def _auto_renew_off(asked: _Asked) -> str:
@@ -130,7 +131,7 @@ def _declined_for_good(asked: _Asked) -> str:
 def _slot_used(asked: _Asked) -> str:
     speech = asked.speech
     charge = asked.last_charge("declined", "not_attempted", "unknown", "pending")
-    following = next_slot_date(asked.policy, asked.box.expires_on, asked.on)
+    following = _next_attempt(asked)
     if charge is None:
         if following is None:
             return speech("the attempt of these days was made; that was the last attempt of this term")
@@ -151,6 +152,14 @@ def _slot_used(asked: _Asked) -> str:
         outcome=outcome,
         following=following,
     )
+
+
+def _next_attempt(asked: _Asked) -> date | None:
+    """A slot that an outage left free is tried again tomorrow, so that the next slot is not always the next attempt."""
+    method = asked.connection.execute(
+        select(payment_methods).where(payment_methods.c.payment_method_id == asked.box.payment_method_id)
+    ).one()
+    return next_charge_on(asked.connection, asked.catalog, asked.box, method, asked.on)
 
 
 def _parked(asked: _Asked) -> str:
@@ -177,9 +186,10 @@ def _something_parked(asked: _Asked) -> str:
 
 
 def _outage_grace(asked: _Asked) -> str:
+    policy = asked.catalog.policy_of(asked.box.plan)
     return asked.speech(
         "the gateway could not be reached for its charge: that is our trouble, and it stays active through {until}",
-        until=asked.box.expires_on + timedelta(days=asked.policy.outage_grace_days),
+        until=asked.box.expires_on + timedelta(days=policy.outage_grace_days),
     )
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Connection, Row, select
 
 from lifecycle_jobs import lease, runs
 from lifecycle_jobs.day import JOBS, Wish, work_of
-from lifecycle_jobs.db.conditions import Refusals, first_reason
+from lifecycle_jobs.db.conditions import Refusals, first_reason, unresolved_charge
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import addons, boxes, parked_rows
 from lifecycle_jobs.errors import LeaseHeld
@@ -153,7 +153,7 @@ def _refusals(
         return
     reason = connection.scalar(select(first_reason(refusals)).select_from(boxes).where(boxes.c.id == box.id))
     if reason is not None:
-        yield Verdict(task.job, False, reason, left_alone(speech, connection, reason, box, policy, task.on))
+        yield Verdict(task.job, False, reason, left_alone(speech, connection, reason, box, task.catalog, task.on))
 
 
 def _due(connection: Connection, task: Task, settings: Settings, box: Row[Any]) -> tuple[bool, Refusals]:
@@ -163,7 +163,8 @@ def _due(connection: Connection, task: Task, settings: Settings, box: Row[Any]) 
         return connection.scalar(select(boxes.c.id).where(boxes.c.id == box.id, candidates)) is not None
 
     if task.job == reconcile_charges.NAME:
-        return False, ()
+        # Due as long as nobody knows; whether the look-up tells, only doing it will show.
+        return is_among(unresolved_charge()), [("unresolved_charge", unresolved_charge())]
     if task.job == auto_renew.NAME:
         return is_among(charging_window(task)), auto_renew.refusals(task)
     if task.job == suspend.NAME:
@@ -194,8 +195,7 @@ def _of_addons(speech: Speech, connection: Connection, task: Task, box: Row[Any]
         if not addon.due:
             yield Verdict(task.job, False, NOT_DUE, _addon_not_due(speech, addon), addon.addon_id)
         elif addon.reason is not None:
-            policy = task.catalog.policy_of(box.plan)
-            told = left_alone(speech, connection, addon.reason, box, policy, task.on)
+            told = left_alone(speech, connection, addon.reason, box, task.catalog, task.on)
             yield Verdict(task.job, False, addon.reason, told, addon.addon_id)
         elif addon.announced:
             told = speech("its holder has been told already that the credit does not cover it")

@@ -147,6 +147,41 @@ def test_a_card_that_was_declined_for_good_is_not_charged_any_more(store: Store,
     ]
 
 
+def test_after_an_outage_what_comes_is_told_as_it_comes(store: Store, settings: Settings) -> None:
+    with store.write() as connection:
+        factories.customer(connection)
+        factories.method(connection, token="sandbox_unavailable")
+        factories.box(connection, auto_renew=True, payment_method_id="pm1")
+
+    told = {}
+    for days in (-7, 0, 1, 2, 3):
+        run(store, settings, E + days * DAY, deliver=False)
+        found = explain(store, settings, ADDRESS, E + days * DAY, ENGLISH)
+        (why,) = [each.told for each in found.verdicts if each.job == "auto_renew"]
+        ahead = {each.what: (each.on - E).days for each in found.coming}
+        told[days] = (why.partition("; ")[2], ahead.get("charge"), ahead["suspension"], ahead["deletion"])
+
+    assert told == {
+        -7: ("the next attempt is on 25 March 2027", -6, 1, 91),
+        0: ("the next attempt is on 1 April 2027", 1, 1, 91),
+        1: ("the next attempt is on 2 April 2027", 2, 2, 91),
+        2: ("the next attempt is on 3 April 2027", 3, 3, 91),
+        3: ("that was the last attempt of this term", None, 4, 91),
+    }
+    run(store, settings, E + 4 * DAY, deliver=False)
+    assert explain(store, settings, ADDRESS, E + 4 * DAY, ENGLISH).box["status"] == "suspended"
+
+
+def test_a_box_that_should_have_been_suspended_is_suspended_by_the_next_run(store: Store, settings: Settings) -> None:
+    a_box(store)
+
+    assert lines(explain(store, settings, ADDRESS, E + 70 * DAY, ENGLISH)) == [
+        (E + 70 * DAY, "suspension"),
+        (E + 93 * DAY, "deletion warning"),
+        (E + 100 * DAY, "deletion"),
+    ]
+
+
 def test_a_hold_puts_suspension_and_deletion_off(store: Store, settings: Settings) -> None:
     a_box(store, hold_until=E + 9 * DAY, hold_reason="dispute", cancelled_on=E - 99 * DAY)
 

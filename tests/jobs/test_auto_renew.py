@@ -725,6 +725,20 @@ def test_a_box_that_fails_before_the_call_is_parked_uncharged_and_the_others_go_
     assert (len(office.booked()), parked(office.store)) == (3, [])
 
 
+def test_a_box_that_failed_is_not_tried_again_while_the_same_run_goes_on(sqlite_office: Office) -> None:
+    office = sqlite_office
+    with office.store.write() as connection:
+        box = renewing_box(connection)
+    with broken(office.store, "orders", "INSERT", f"NEW.box_id = {box}"):
+        office.job("auto_renew", FIRST_SLOT, parks=1)
+
+    assert office.job("auto_renew", FIRST_SLOT).skipped == {"parked": 1}
+    assert (calls(office), expires_on(office.store, box)) == (0, E)
+
+    office.job("auto_renew", FIRST_SLOT + DAY)
+    assert expires_on(office.store, box) == NEXT_E
+
+
 def test_a_box_that_fails_after_the_call_is_parked_and_renewed_later_without_a_second_charge(
     office: Office,
 ) -> None:

@@ -174,7 +174,7 @@ def test_a_suspension_by_hand_is_never_turned_into_a_deletion(office: Office) ->
 
     office.job("delete", X + 3650 * DAY)
 
-    assert status(office.store, box) == "suspended"
+    assert (status(office.store, box), happened(office.store)) == ("suspended", [])
 
 
 def test_cancelled_boxes_go_like_the_others(sqlite_office: Office) -> None:
