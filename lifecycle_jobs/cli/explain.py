@@ -21,6 +21,12 @@ def explain(
         str | None,
         typer.Option("--on", metavar="DATE", help="Ask the jobs on this date (default: today).", show_default=False),
     ] = None,
+    deleted: Annotated[
+        str | None,
+        typer.Option(
+            "--deleted", metavar="DATE", help="The earlier box of this address that was deleted on this date."
+        ),
+    ] = None,
     config: Config = None,
     locale: Locale = None,
     json: Json = False,
@@ -31,7 +37,8 @@ def explain(
     words = wording(locale)
     with open_office(config) as office:
         on = office.today if day is None else parse_date(day)
-        found = ask(office.store, office.settings, address, on, words.speech)
+        deleted_on = None if deleted is None else parse_date(deleted)
+        found = ask(office.store, office.settings, address, on, words.speech, deleted_on=deleted_on)
     if json:
         print_json(asdict(found))
     else:
@@ -43,8 +50,12 @@ def _show(words: Wording, found: Explanation) -> None:
     say(_state(words, found.box), style="bold")
     say(_holder(words, found.box))
     say(_renewal(words, found.box))
+    command = f"lifecycle-jobs explain {found.box['address']}"
+    if found.sold_again:
+        say(speech("The address was sold again. The box that lives: {command}", command=command))
     for day in found.others:
-        say(speech("An earlier box of this address was deleted on {on}.", on=day))
+        told = f"{command} --deleted {day}"
+        say(speech("Another box of this address was deleted on {on}: {command}", on=day, command=told))
     if found.past:
         _show_past(words, found)
     else:

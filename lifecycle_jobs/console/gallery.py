@@ -1,8 +1,9 @@
-"""All messages to holders, each from its sample, in both languages."""
+"""All messages to holders, and the daily report to the staff, each from its sample, in both languages."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -12,8 +13,12 @@ from lifecycle_jobs.console.office import Office
 from lifecycle_jobs.console.routes import Asked, page
 from lifecycle_jobs.errors import Refused
 from lifecycle_jobs.languages import spoken
+from lifecycle_jobs.languages.codes import code_text
 from lifecycle_jobs.mail.contents import LOCALES, MESSAGE_KINDS, Locale, MessageKind
-from lifecycle_jobs.mail.render import Renderer
+from lifecycle_jobs.mail.render import Rendered, Renderer
+from lifecycle_jobs.report.contents import DailyReport
+from lifecycle_jobs.report.pages import ReportPages
+from lifecycle_jobs.report.samples import BUSY, MISSING, QUIET
 
 _GROUPS: Mapping[str, str] = {
     "box": spoken("About a box"),
@@ -30,13 +35,22 @@ _GROUPS: Mapping[str, str] = {
 }
 """By the first word of a kind; a kind of a new word stands under that word."""
 
+_REPORTS: Final[Mapping[str, tuple[str, DailyReport]]] = {
+    "quiet": (spoken("A quiet day"), QUIET),
+    "busy": (spoken("A day on which much went wrong"), BUSY),
+    "missing": (spoken("A day that was never run"), MISSING),
+}
+"""The daily reports that are shown."""
+
 
 def routes(office: Office) -> list[Route]:
-    """The list, a message, and its letter."""
+    """The list; a message, and its letter; a report, and its letter."""
     return [
         page(office, "/templates", _list),
         page(office, "/templates/{kind}/{locale}", _message),
         page(office, "/templates/{kind}/{locale}/letter", _letter),
+        page(office, "/templates/report/{day}/{locale}", _report),
+        page(office, "/templates/report/{day}/{locale}/letter", _report_letter),
     ]
 
 
@@ -45,7 +59,9 @@ def _list(asked: Asked) -> Response:
     for kind in MESSAGE_KINDS:
         first = kind.partition(".")[0]
         groups.setdefault(_GROUPS.get(first, first), []).append(kind)
-    return asked.show("gallery.html", groups=groups, locales=LOCALES)
+    return asked.show(
+        "gallery.html", groups=groups, reports={day: title for day, (title, _) in _REPORTS.items()}, locales=LOCALES
+    )
 
 
 def _message(asked: Asked) -> Response:
@@ -53,7 +69,8 @@ def _message(asked: Asked) -> Response:
     renderer = Renderer(asked.office.settings.templates.directory)
     return asked.show(
         "template.html",
-        kind=kind,
+        title=code_text(asked.speech, "event", kind),
+        place=f"/templates/{kind}",
         locale=locale,
         locales=LOCALES,
         subject=renderer.preview(kind, locale, "subject"),
@@ -64,6 +81,31 @@ def _message(asked: Asked) -> Response:
 def _letter(asked: Asked) -> Response:
     kind, locale = _wanted(asked)
     return letter(Renderer(asked.office.settings.templates.directory).preview(kind, locale))
+
+
+def _report(asked: Asked) -> Response:
+    title, locale, report = _wanted_report(asked)
+    return asked.show(
+        "template.html",
+        title=asked.speech(title),
+        place=f"/templates/report/{asked.parameter('day')}",
+        locale=locale,
+        locales=LOCALES,
+        subject=report.subject,
+        text=report.text,
+    )
+
+
+def _report_letter(asked: Asked) -> Response:
+    return letter(_wanted_report(asked)[-1].html)
+
+
+def _wanted_report(asked: Asked) -> tuple[str, Locale, Rendered]:
+    day, locale = asked.parameter("day"), asked.parameter("locale")
+    if day not in _REPORTS or locale not in LOCALES:
+        raise Refused(asked.speech(spoken("There is no such message.")))
+    title, report = _REPORTS[day]
+    return title, locale, ReportPages(asked.office.settings).render(report, locale)
 
 
 def _wanted(asked: Asked) -> tuple[MessageKind, Locale]:

@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from lifecycle_jobs.console.guard import LETTER_POLICY
 from lifecycle_jobs.console.office import Office
+from lifecycle_jobs.console.pages import parse_number
 from lifecycle_jobs.console.routes import Asked, action, page
 from lifecycle_jobs.db.tables import messages
 from lifecycle_jobs.errors import Refused
@@ -21,9 +22,6 @@ SHOWN: Final = 50
 
 _OFFERED: Final = ("queued", "failed", "parked", "sent")
 """Those that one looks for. The moot ones are few among millions, with nothing that leads to them."""
-
-_LONGEST: Final = 18
-"""Digits that a number of ours may have."""
 
 
 def routes(office: Office) -> list[Route]:
@@ -41,7 +39,7 @@ def _list(asked: Asked) -> Response:
     status = asked.parameter("status")
     chosen = status if status in _OFFERED else None
     with asked.office.store.read() as connection:
-        found = _listed(connection, chosen, _number(asked.parameter("after")))
+        found = _listed(connection, chosen, parse_number(asked.parameter("after")))
     return asked.show(
         "messages.html",
         statuses=_OFFERED,
@@ -119,11 +117,7 @@ def _resend(asked: Asked) -> Response:
 
 
 def _wanted(asked: Asked) -> int:
-    number = _number(asked.parameter("number"))
+    number = parse_number(asked.parameter("number"))
     if number is None:
         raise Refused(asked.speech(spoken("There is no such message.")))
     return number
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _LONGEST else None

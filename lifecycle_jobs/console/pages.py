@@ -40,6 +40,9 @@ NAVIGATION: Final = (
 )
 """Where one can go, by the first part of the path."""
 
+_LONGEST: Final = 18
+"""Digits that a number of ours may have."""
+
 
 class Pages:
     """The templates of one console."""
@@ -119,6 +122,11 @@ def parse_day(text: str) -> date | None:
         return clock.read_date(text)
     except ValueError:
         return None
+
+
+def parse_number(text: str) -> int | None:
+    """The number of a row as it stands in an address; none if it is none of ours."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _LONGEST else None
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -25,7 +26,8 @@ from lifecycle_jobs.settings import Settings
 class Explanation:
     """What is known about a box. `done` is what the run of the date has done already; `verdicts`, what one would do.
 
-    `untold` says why there are no verdicts. `others` are the days on which earlier boxes of the address were deleted.
+    `untold` says why there are no verdicts. `others` are the days on which other boxes of the address were deleted;
+    `sold_again`: this one was deleted, and another lives.
     """
 
     on: date
@@ -36,15 +38,18 @@ class Explanation:
     untold: str | None
     coming: list[Coming]
     others: list[date]
+    sold_again: bool
 
 
-def explain(store: Store, settings: Settings, address: str, on: date, speech: Speech) -> Explanation:
+def explain(
+    store: Store, settings: Settings, address: str, on: date, speech: Speech, *, deleted_on: date | None = None
+) -> Explanation:
     """The living box of an address, or the one that was deleted last, told in a language.
 
-    Raises Refused if there never was one.
+    With `deleted_on` the one that was deleted on that day. Raises Refused if there never was one.
     """
     with store.read() as connection:
-        box, others = _boxes_of(speech, connection, address)
+        box, others = _boxes_of(speech, connection, address, deleted_on)
         past = past_of(speech, connection, box.id)
         latest = runs.latest_completed(connection)
         since = on if latest == on else runs.window_start(connection, on)
@@ -86,10 +91,23 @@ def explain(store: Store, settings: Settings, address: str, on: date, speech: Sp
         except LeaseHeld as held:
             untold = str(held)
     done = [each for each in past if each.run_on == on]
-    return Explanation(on, shown, past, done, verdicts, untold, coming, others)
+    return Explanation(
+        on,
+        shown,
+        past,
+        done,
+        verdicts,
+        untold,
+        coming,
+        others=[each.deleted_on for each in others if each.status == "deleted"],
+        sold_again=any(each.status != "deleted" for each in others),
+    )
 
 
-def _boxes_of(speech: Speech, connection: Connection, address: str) -> tuple[Row[Any], list[date]]:
+def _boxes_of(
+    speech: Speech, connection: Connection, address: str, deleted_on: date | None
+) -> tuple[Row[Any], Sequence[Row[Any]]]:
+    """The one that is meant, and the others."""
     here = select(boxes.c.id).where(boxes.c.address_key == address.strip().lower())
     # Those that live and those that are gone have an index each.
     either = union_all(here.where(boxes.c.status != "deleted"), here.where(boxes.c.status == "deleted"))
@@ -100,4 +118,7 @@ def _boxes_of(speech: Speech, connection: Connection, address: str) -> tuple[Row
     ).all()
     if not found:
         raise Refused(speech("There is no box {address}, and there never was one.", address=address))
-    return found[0], [each.deleted_on for each in found[1:]]
+    meant = next((each for each in found if deleted_on in {None, each.deleted_on}), None)
+    if meant is None:
+        raise Refused(speech("No box {address} was deleted on {on}.", address=address, on=deleted_on))
+    return meant, [each for each in found if each.id != meant.id]

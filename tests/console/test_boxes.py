@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date, timedelta
+from html import unescape
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -50,10 +53,34 @@ def test_a_customers_id_leads_to_all_his_boxes(store: Store, anew: Callable[[], 
         for number in range(boxes.SHOWN + 5):
             factories.box(connection, f"b{number:03}@pec.example.it", customer_id="c77")
 
-    page = anew().read("/boxes?q=c77")
+    browser = anew()
+    page = browser.get("/boxes?q=c77").text
+    (further,) = re.findall(r'href="([^"]*after=[^"]*)"', page)
+    last = browser.read(unescape(further))
 
-    assert "b000@pec.example.it" in page
-    assert "There are more: type more of the address." in page
+    assert re.findall(r"b\d+@", text_of(page)) == [f"b{number:03}@" for number in range(boxes.SHOWN)]
+    assert re.findall(r"b\d+@", last) == [f"b{number:03}@" for number in range(boxes.SHOWN, boxes.SHOWN + 5)]
+    assert "Further on" not in last
+
+
+def test_an_address_that_was_sold_again_leads_to_each_of_its_boxes(store: Store, anew: Callable[[], Browser]) -> None:
+    with store.write() as connection:
+        factories.customer(connection, "c1", name="Anna Bianchi")
+        factories.customer(connection, "c2", name="Bruno Rossi")
+        gone = date(2025, 5, 1)
+        factories.box(connection, customer_id="c1", status="deleted", deleted_on=gone, expires_on=date(2025, 1, 1))
+        address = "mario.rossi@pec.example.it"
+        factories.box(connection, customer_id="c2")
+    browser = anew()
+
+    listed = browser.get("/boxes?q=mario.").text
+    lives, earlier = browser.get(f"/boxes/{address}").text, browser.get(f"/boxes/{address}?deleted={gone}").text
+
+    assert f"/boxes/{address}?deleted={gone}" in unquote(listed)
+    assert f"/boxes/{address}?deleted={gone}" in unquote(lives)
+    assert ("Bruno Rossi" in lives, "Bruno Rossi" in earlier) == (True, False)
+    assert ("Anna Bianchi" in lives, "Anna Bianchi" in earlier) == (False, True)
+    assert "The address was sold again" in text_of(earlier)
 
 
 def test_the_page_of_a_box_tells_its_past_its_future_and_why(

@@ -217,7 +217,24 @@ def test_of_an_address_that_was_sold_again_the_living_box_is_told_of(store: Stor
 
     found = explain(store, settings, ADDRESS, E, ENGLISH)
 
-    assert (found.box["status"], found.others) == ("active", [date(2025, 5, 1)])
+    assert (found.box["status"], found.others, found.sold_again) == ("active", [date(2025, 5, 1)], False)
+
+
+def test_each_earlier_box_of_an_address_is_told_of_by_the_day_on_which_it_was_deleted(
+    store: Store, settings: Settings
+) -> None:
+    first, second = date(2023, 5, 1), date(2025, 5, 1)
+    with store.write() as connection:
+        factories.customer(connection)
+        for day in (first, second):
+            factories.box(connection, status="deleted", deleted_on=day, expires_on=day - 120 * DAY)
+        factories.box(connection)
+
+    found = explain(store, settings, ADDRESS, E, ENGLISH, deleted_on=first)
+
+    assert (found.box["deleted_on"], found.others, found.sold_again) == (first, [second], True)
+    with pytest.raises(Refused, match=r"No box .* was deleted on 2 May 2023"):
+        explain(store, settings, ADDRESS, E, ENGLISH, deleted_on=first + DAY)
 
 
 def test_an_address_that_never_was_is_refused(store: Store, settings: Settings) -> None:
