@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Annotated
 
@@ -34,18 +36,30 @@ def serve(
         return
     from lifecycle_jobs.console import Console
 
-    asked: SimpleQueue[int] = SimpleQueue()  # an Event could be waited for by the very thread that is to set it
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _frame: asked.put(number))
     listen = None if port is None else f"127.0.0.1:{port}"
     with open_office(config) as office:
         served = Console(office.settings, owner=office.operator(None).name, listen=listen)
-    with served:
+    with _asked_to_stop() as asked, served:
         say(f"The console is at {served.url}")
         if not office.settings.console.accounts:
             say("Whoever opens this address acts as you. It holds until Ctrl-C.")
         asked.get()
     say("The console is closed.")
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[SimpleQueue[int]]:
+    """Signals come in here for the length of the block."""
+    asked: SimpleQueue[int] = SimpleQueue()  # an Event could be waited for by the very thread that is to set it
+    before = {
+        number: signal.signal(number, lambda number, _frame: asked.put(number))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @console.command("password")

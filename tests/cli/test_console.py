@@ -58,6 +58,7 @@ def test_a_port_that_is_taken_is_said_and_no_traceback(lifecycle: Type, sqlite_u
 
     assert shown.code == 2
     assert f"console.listen: cannot listen on 127.0.0.1:{port[1]} (Address already in use)" in shown.err
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 class TestPassword:
