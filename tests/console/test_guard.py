@@ -64,7 +64,7 @@ def test_only_style_and_script_are_given_out_as_files(stranger: Browser, path: s
 
 
 def test_the_log_of_a_page_that_failed_names_no_box(viewer: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr("lifecycle_jobs.console.boxes.explain", fail)
