@@ -8,13 +8,14 @@ send theirs to all processes, and what is in hand is to be finished all the same
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 
 def begin(module: str) -> subprocess.Popen[bytes]:
@@ -26,6 +27,23 @@ def begin(module: str) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
+
+
+def send(outgoing: IO[bytes], what: object) -> None:
+    """Send something to the other end. Raises BrokenPipeError if nobody is there any more.
+
+    What cannot be pickled raises what its pickling does, and nothing of it has been sent.
+    """
+    outgoing.write(pickle.dumps(what, pickle.HIGHEST_PROTOCOL))
+    outgoing.flush()
+
+
+def receive(incoming: IO[bytes]) -> Any:
+    """Wait for what the other end sends next. Raises EOFError when nothing comes any more."""
+    try:
+        return pickle.load(incoming)  # noqa: S301 -- at the other end is a process that this program has started itself
+    except pickle.UnpicklingError as error:
+        raise EOFError from error  # the other end was killed while it was sending
 
 
 @contextmanager

@@ -17,7 +17,6 @@ what one recipient gets in a day would have to be counted by all together.
 
 from __future__ import annotations
 
-import pickle
 import subprocess
 import threading
 from collections import Counter
@@ -35,7 +34,7 @@ from lifecycle_jobs.engines import given_up
 from lifecycle_jobs.errors import EmergencyStop, LifecycleError
 from lifecycle_jobs.lease import Lease
 from lifecycle_jobs.mail import records, senders
-from lifecycle_jobs.mail.beside import begin
+from lifecycle_jobs.mail.beside import begin, receive, send
 from lifecycle_jobs.mail.letters import due_by
 from lifecycle_jobs.mail.outbox import deliver
 from lifecycle_jobs.mail.records import Share
@@ -132,11 +131,12 @@ class _Worker:
         self._incoming = cast("IO[bytes]", self._process.stdin)
         outgoing = cast("IO[bytes]", self._process.stdout)
         threading.Thread(target=self._read, args=(outgoing, news), name=self.name, daemon=True).start()
-        self._tell(assignment)
+        self.tell(assignment)
 
-    def order(self, order: Order) -> None:
+    def tell(self, what: Assignment | Order) -> None:
         """Tell it something, if it still listens."""
-        self._tell(order)
+        with suppress(BrokenPipeError):  # that it is gone is heard as well
+            send(self._incoming, what)
 
     @property
     def hangs(self) -> bool:
@@ -159,16 +159,11 @@ class _Worker:
             self._process.kill()
             self._process.wait()
 
-    def _tell(self, what: Assignment | Order) -> None:
-        with suppress(BrokenPipeError):  # that it is gone is heard as well
-            pickle.dump(what, self._incoming, protocol=pickle.HIGHEST_PROTOCOL)
-            self._incoming.flush()
-
     def _read(self, outgoing: IO[bytes], news: SimpleQueue[tuple[_Worker, Told | None]]) -> None:
         try:
-            with suppress(EOFError, pickle.UnpicklingError), outgoing:
+            with suppress(EOFError), outgoing:
                 while True:
-                    news.put((self, pickle.load(outgoing)))  # noqa: S301 -- only the process started above can write to it
+                    news.put((self, receive(outgoing)))
         finally:
             news.put((self, None))
 
@@ -244,7 +239,7 @@ class _Crew:
         worker.silent_from = clock.running()
         worker.report = told.report
         if not told.ended:
-            worker.order(Order("go on"))
+            worker.tell(Order("go on"))
             return
         worker.end()
         if isinstance(told.error, str):
@@ -279,7 +274,7 @@ class _Crew:
 
     def _order(self, what: Literal["no more", "leave", "stop"], why: str = "") -> None:
         for worker in self._at_work:
-            worker.order(Order(what, why))
+            worker.tell(Order(what, why))
 
     def _stop(self) -> None:
         """All are told to stop, and waited for no longer than a mail server is."""

@@ -11,8 +11,8 @@ handed over, which was tried: meanwhile every connection waited.
 
 from __future__ import annotations
 
+import io
 import os
-import pickle
 import subprocess
 import threading
 from collections import deque
@@ -28,7 +28,7 @@ from lifecycle_jobs.db.faults import concerns_one_row
 from lifecycle_jobs.db.session import Store, open_store
 from lifecycle_jobs.errors import RunStopped
 from lifecycle_jobs.mail.addresses import wire_address
-from lifecycle_jobs.mail.beside import at_work, begin
+from lifecycle_jobs.mail.beside import at_work, begin, receive, send
 from lifecycle_jobs.mail.facts import Message
 from lifecycle_jobs.mail.gather import Gathered, Office, Pointless, Ready, Unfit, gather
 from lifecycle_jobs.mail.identity import message_id
@@ -219,19 +219,18 @@ class ScribeProcess:
 
     def _read(self, outgoing: IO[bytes]) -> None:
         try:
-            with suppress(EOFError, pickle.UnpicklingError), outgoing:
-                pickle.load(outgoing)  # noqa: S301 -- only the process started above can write to it
+            with suppress(EOFError), outgoing:
+                receive(outgoing)
                 self._up.set()
                 while True:
-                    self._found.put(pickle.load(outgoing))  # noqa: S301 -- only the process started above can write to it
+                    self._found.put(receive(outgoing))
         finally:
             self._found.put(None)
             self._up.set()
 
     def _tell(self, what: object) -> None:
         try:
-            pickle.dump(what, self._incoming, protocol=pickle.HIGHEST_PROTOCOL)
-            self._incoming.flush()
+            send(self._incoming, what)
         except BrokenPipeError as error:
             raise RunStopped(_GONE) from error
 
@@ -266,46 +265,35 @@ def serve() -> None:
     It says when it is there, and then gives its answers in the order in which it was asked.
     """
     os.nice(_GIVES_WAY)
-    with (
-        suppress(EOFError, BrokenPipeError, pickle.UnpicklingError),  # the last: killed while it was giving some
-        at_work() as (incoming, outgoing),
-    ):
-        url, settings, on = pickle.load(incoming)  # noqa: S301 -- only who started this process can write to it
+    with suppress(EOFError, BrokenPipeError), at_work() as (incoming, outgoing):
+        url, settings, on = receive(incoming)
         scribe = Scribe(open_store(url, cache_mib=4), settings, on)
-        outgoing.write(pickle.dumps(None))
-        outgoing.flush()
+        send(outgoing, None)
         while True:
-            message_ids, moment = pickle.load(incoming)  # noqa: S301 -- only who started this process can write to it
+            message_ids, moment = receive(incoming)
             try:
-                answer: list[Found] | Exception = scribe.found(message_ids, moment)
+                answer: list[Found] | Exception = [_sendable(each) for each in scribe.found(message_ids, moment)]
             except Exception as error:  # noqa: BLE001 -- it is raised in the process that asked, see `take`
-                answer = error
-            outgoing.write(_packed(answer))
-            outgoing.flush()
+                answer = _sendable_error(error)
+            send(outgoing, answer)
 
 
-def _packed(answer: list[Found] | Exception) -> bytes:
-    try:
-        return pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
-    except Exception:  # noqa: BLE001 -- an error's own __reduce__ may raise anything
-        if isinstance(answer, Exception):
-            return pickle.dumps(_sendable(answer), pickle.HIGHEST_PROTOCOL)
-        return pickle.dumps([_with_sendable_error(found) for found in answer], pickle.HIGHEST_PROTOCOL)
-
-
-def _with_sendable_error(found: Found) -> Found:
+def _sendable(found: Found) -> Found:
     match found:
         case Unfit(message_id, error):
-            return Unfit(message_id, _sendable(error))
+            return Unfit(message_id, _sendable_error(error))
         case Written(envelope=Exception() as error):
-            return found._replace(envelope=_sendable(error))
+            return found._replace(envelope=_sendable_error(error))
     return found
 
 
-def _sendable(error: Exception) -> Exception:
-    """Errors of templates hold frames that cannot be sent; what they say can."""
+def _sendable_error(error: Exception) -> Exception:
+    """Errors of templates hold frames that cannot be sent, others cannot be read again; what they say can."""
+    pipe = io.BytesIO()
     try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 -- packed in this very line, to see whether it comes out again
+        send(pipe, error)
+        pipe.seek(0)
+        receive(pipe)
     except Exception:  # noqa: BLE001 -- an error's own __reduce__, or __init__, may raise anything
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error

@@ -7,7 +7,6 @@ and its texts leave only while it has just heard from there: who is paused, or g
 from __future__ import annotations
 
 import os
-import pickle
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from lifecycle_jobs import clock
 from lifecycle_jobs.db.session import open_store
 from lifecycle_jobs.errors import LifecycleError, StopRequested
 from lifecycle_jobs.lease import Lease
-from lifecycle_jobs.mail.beside import at_work
+from lifecycle_jobs.mail.beside import at_work, receive, send
 from lifecycle_jobs.mail.discretion import describe
 from lifecycle_jobs.mail.outbox import deliver
 from lifecycle_jobs.mail.records import Share
@@ -88,10 +87,9 @@ class _Orders:
             report.stopped = self._leave
 
     def _hear(self) -> None:
-        with suppress(EOFError, pickle.UnpicklingError, OSError):
+        with suppress(EOFError, OSError):
             while not self._stop:
-                order = pickle.load(self._incoming)  # noqa: S301 -- only who started this process can write to it
-                self._heed(order)
+                self._heed(receive(self._incoming))
         self._stop = True  # who gave the orders is gone
 
     def _heed(self, order: Order) -> None:
@@ -116,15 +114,14 @@ class _Teller:
 
     def tell(self, told: Told) -> None:
         with suppress(BrokenPipeError):  # nobody is there any more: the orders say so too
-            pickle.dump(told, self._outgoing, protocol=pickle.HIGHEST_PROTOCOL)
-            self._outgoing.flush()
+            send(self._outgoing, told)
         self._told_at = clock.running()
 
 
 def serve() -> None:
     """The process of a worker: its assignment comes in first, then orders; how far it is goes out."""
-    with suppress(EOFError, BrokenPipeError, pickle.UnpicklingError), at_work() as (incoming, outgoing):
-        assignment: Assignment = pickle.load(incoming)  # noqa: S301 -- only who started this process can write to it
+    with suppress(EOFError, BrokenPipeError), at_work() as (incoming, outgoing):
+        assignment: Assignment = receive(incoming)
         settings = assignment.settings
         orders, teller = _Orders(incoming, settings.lease.seconds), _Teller(outgoing)
         teller.tell(Told(DeliveryReport()))
