@@ -30,7 +30,7 @@ import structlog
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from lifecycle_jobs import clock, day, lease, stops, waking
+from lifecycle_jobs import between_runs, clock, day, lease, stops, waking
 from lifecycle_jobs.console import Console
 from lifecycle_jobs.db import schema
 from lifecycle_jobs.db.conditions import unresolved
@@ -211,7 +211,7 @@ class Daemon:
                 for table, without_answer in ((charges, unresolved), (top_up_charges, unresolved_top_up))
             ]
         if waiting != [None, None]:
-            day.reconcile(self._store, self.settings, self._operator(on), progress)
+            between_runs.reconcile(self._store, self.settings, self._operator(on), progress)
 
     def _notices(self, on: date, progress: Progress) -> None:
         settle_notices(self._store, self.settings, self._operator(on), progress)

@@ -30,9 +30,9 @@ from lifecycle_jobs.jobs.collecting import collector_for, patience_of
 from lifecycle_jobs.jobs.crew import Crew
 from lifecycle_jobs.jobs.task import Progress, Task
 from lifecycle_jobs.mail import records
-from lifecycle_jobs.mail.compose import compose, compose_within, of_run, unfinished_operations
+from lifecycle_jobs.mail.compose import compose, of_run, unfinished_operations
 from lifecycle_jobs.mail.report import DeliveryReport
-from lifecycle_jobs.operators import Operator, approve_numbers, note_retry
+from lifecycle_jobs.operators import Operator, approve_numbers
 from lifecycle_jobs.payments import refunds
 from lifecycle_jobs.payments.gateway import Gateway
 from lifecycle_jobs.payments.gateways import open_gateway
@@ -148,51 +148,6 @@ def run_day(
             )
             raise RunStopped(message) from error
     report.seconds = time.perf_counter() - started
-    return report
-
-
-def take_up_parked(
-    store: Store, settings: Settings, operator: Operator, progress: Progress, *, deliver: bool = True
-) -> DayReport | None:
-    """Take up everything that is parked, on the date of the latest completed run; none if nothing is.
-
-    Raises what `run_day` raises.
-    """
-    with store.read() as connection:
-        on = runs.latest_completed(connection)
-        number = len(runs.open_parked(connection))
-    if on is None or not number:
-        return None
-    note_retry(store, operator, number)
-    return run_day(store, settings, on, operator, Wish(take_up=True, deliver=deliver), progress)
-
-
-def reconcile(store: Store, settings: Settings, operator: Operator, progress: Progress) -> JobReport:
-    """Look up every unresolved charge now, outside a run, and write to the holders concerned.
-
-    Raises LeaseHeld while a run is under way, and EmergencyStop while that is on.
-    """
-    Switch(store).check()
-    progress = heeding(store, progress)
-    with lease.hold(store, "run", settings.lease.seconds) as held:
-        fenced = store.fenced(held)
-        origin = operator.operation()
-        task = Task(
-            job=reconcile_charges.NAME,
-            store=fenced,
-            run=Run(operator.on, 0, "everything", operator.on),
-            catalog=settings.catalog(),
-            chunk_size=settings.database.chunk_size,
-            progress=progress,
-            outside=origin,
-        )
-        collector = collector_for(task, settings, open_gateway(settings))
-        report = reconcile_charges.run(task, collector, patience_of(settings))
-        with fenced.write() as connection:
-            compose_within(connection, str(origin.operation), operator.on)
-        with fenced.read() as connection:
-            report.done = runs.events_of_operation(connection, str(origin.operation), operator.on) | report.done
-            report.failures += _left_for_a_person(connection, reconcile_charges.NAME)
     return report
 
 
@@ -348,14 +303,14 @@ def _failures(store: Store, report: DayReport) -> list[str]:
     """Everything about this run that a person must look at; each makes the exit code 1."""
     found = [failure for job in report.jobs for failure in job.failures]
     with store.read() as connection:
-        found += _left_for_a_person(connection)
+        found += left_for_a_person(connection)
     found += report.delivery.failures
     if report.delivery.stopped:
         found.append(f"Delivery stopped early: {report.delivery.stopped}. Later: lifecycle-jobs deliver")
     return found
 
 
-def _left_for_a_person(connection: Connection, job: str | None = None) -> list[str]:
+def left_for_a_person(connection: Connection, job: str | None = None) -> list[str]:
     """What is parked, by one job or at all, and payments that could not be used."""
     found = []
     # What was taken up and did not fail again is still `retrying`; finishing the run resolves it.

@@ -62,7 +62,7 @@ def print_json_list(head: Mapping[str, Any], name: str, rows: Iterable[Any]) -> 
 
 def write_text(file: Path, text: str) -> None:
     """A file that was asked for: whole or not at all. Raises Refused if it cannot be written."""
-    from lifecycle_jobs.forecast.files import write_whole
+    from lifecycle_jobs.whole_files import write_whole
 
     try:
         with write_whole(file) as unfinished:

@@ -27,7 +27,7 @@ _Key = Annotated[str, typer.Argument(metavar="KEY", help="As `status` or `refund
 
 def reconcile(config: Config = None, json: Json = False, by: By = None, why: Why = None) -> None:
     """Look up every unresolved charge at the gateway now, as each run does first."""
-    from lifecycle_jobs.day import reconcile as reconcile_now
+    from lifecycle_jobs.between_runs import reconcile as reconcile_now
 
     with open_office(config) as office:
         with progress_bar() as shown, stoppable(shown) as progress:

@@ -205,7 +205,7 @@ def _actions(found: DayPlan, box: str | None) -> Iterator[Action]:
 
 def _write_csv(path: Path, actions: Iterable[Action], speech: Speech) -> None:
     """All or nothing: a file cut off in the middle would be taken for the whole plan. Only its owner may read it."""
-    from lifecycle_jobs.forecast.files import write_whole
+    from lifecycle_jobs.whole_files import write_whole
 
     try:
         with write_whole(path, private=True) as file:

@@ -88,7 +88,7 @@ def list_parked(config: Config = None, json: Json = False) -> None:
 @parked.command("retry")
 def retry_parked(config: Config = None, json: Json = False, by: By = None, why: Why = None) -> None:
     """Take up everything that is parked, on the date of the latest completed run."""
-    from lifecycle_jobs.day import take_up_parked
+    from lifecycle_jobs.between_runs import take_up_parked
 
     with open_office(config) as office:
         with progress_bar() as shown, stoppable(shown) as progress:

@@ -16,10 +16,11 @@ from starlette.routing import Route
 
 from lifecycle_jobs import notices
 from lifecycle_jobs.accounts import RESOLVED, not_made, resolve_charge
+from lifecycle_jobs.between_runs import take_up_parked
 from lifecycle_jobs.console.office import Office
 from lifecycle_jobs.console.routes import Asked, action, page
 from lifecycle_jobs.console.work import Advance
-from lifecycle_jobs.day import DayReport, take_up_parked
+from lifecycle_jobs.day import DayReport
 from lifecycle_jobs.languages import spoken
 from lifecycle_jobs.payments.gateway import NotAttempted, Succeeded
 from lifecycle_jobs.status import (

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle_jobs.errors import Refused
 from lifecycle_jobs.forecast.contents import Forecast
-from lifecycle_jobs.forecast.files import write_whole
 from lifecycle_jobs.languages.formats import short_text
+from lifecycle_jobs.whole_files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

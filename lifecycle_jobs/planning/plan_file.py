@@ -21,6 +21,7 @@ from itertools import islice
 from pathlib import Path
 
 from lifecycle_jobs.jobs.actions import Action
+from lifecycle_jobs.whole_files import write_whole
 
 _NAME = re.compile(r"(\d{4}-\d{2}-\d{2})-([0-9a-f]{16})\.jsonl\.gz")
 _FAST = 1
@@ -113,17 +114,8 @@ def _action(line: str | bytes) -> Action:
 def keep(folder: Path, on: date, digest: str, path: Path) -> None:
     """Keep the file of a plan under its date and hash. Raises OSError if the folder does not take it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".unfinished-", delete=False) as file:
-        unfinished = Path(file.name)
-        try:
-            with path.open("rb") as plan:
-                shutil.copyfileobj(plan, file)
-            file.flush()
-            os.fsync(file.fileno())
-            unfinished.rename(folder / f"{on}-{digest}.jsonl.gz")
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
+    with path.open("rb") as plan, write_whole(folder / f"{on}-{digest}.jsonl.gz", private=True) as kept:
+        shutil.copyfileobj(plan, kept)
 
 
 def find(folder: Path, on: date, digest: str) -> Path | None:

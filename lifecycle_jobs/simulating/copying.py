@@ -20,8 +20,8 @@ from lifecycle_jobs.db.schema import upgrade
 from lifecycle_jobs.db.session import Store, open_throwaway
 from lifecycle_jobs.db.transfer.copy import Progress, copy_database
 from lifecycle_jobs.errors import LeaseHeld, Refused
-from lifecycle_jobs.forecast.files import write_whole
 from lifecycle_jobs.operators import Operator, stop_everything
+from lifecycle_jobs.whole_files import write_whole
 
 _NAME = "lifecycle-simulation-"
 

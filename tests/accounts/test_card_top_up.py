@@ -9,7 +9,7 @@ from typing import Any
 import freezegun
 import pytest
 
-from lifecycle_jobs import day
+from lifecycle_jobs import between_runs
 from lifecycle_jobs.accounts import CardTopUp, resolve_charge, top_up_by_card
 from lifecycle_jobs.db import tables
 from lifecycle_jobs.errors import EmergencyStop, Refused
@@ -44,7 +44,7 @@ def top_up(
 
 def reconcile(office: Office, on: date) -> None:
     with freezegun.freeze_time(f"{on}T09:00:00Z"):
-        day.reconcile(office.store, office.settings, clerk(on), lambda _job, _rows: None)
+        between_runs.reconcile(office.store, office.settings, clerk(on), lambda _job, _rows: None)
 
 
 def with_card(office: Office, token: str = "pm_card_visa") -> None:

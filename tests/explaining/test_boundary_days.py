@@ -81,6 +81,11 @@ def unused_transfer(connection: Connection, name: str, *, refunded_on: date | No
     return box
 
 
+def happened(connection: Connection, kind: str, box: int, name: str, **values: Any) -> int:
+    """An event on the box of a holder. Returns it."""
+    return factories.event(connection, kind, box_id=box, customer_id=f"c-{name}", **values)
+
+
 def parked(connection: Connection, box: int, job: str, *, on: date, state: str = "open", subject: str = "") -> None:
     """The job failed on the box on a day."""
     connection.execute(
@@ -364,7 +369,7 @@ def delivered(connection: Connection, box: int, name: str, *, on: date, **messag
     """The mail server took the notice of the box's suspension on a day. Returns the event."""
     kind = message.pop("kind", "box.suspended")
     term = message.pop("term", E)
-    event = factories.event(connection, kind, occurred_on=on, box_id=box, customer_id=f"c-{name}", term_expires_on=term)
+    event = happened(connection, kind, box, name, occurred_on=on, term_expires_on=term)
     values: dict[str, Any] = {"customer_id": f"c-{name}", "kind": kind, "created_on": on, "status": "sent"}
     factories.message(connection, f"m-{name}", event, **(values | message))
     return event
@@ -521,7 +526,7 @@ def test_who_is_not_told_of_the_end_and_why(desk: Desk) -> None:
             ("last", "box.expiry_alert", on - 365 * DAY, 30, date(2026, 3, 31)),
         ):
             told: dict[str, Any] = {"occurred_on": occurred_on, "milestone": milestone, "term_expires_on": term}
-            factories.event(connection, kind, box_id=boxes[name], customer_id=f"c-{name}", **told)
+            happened(connection, kind, boxes[name], name, **told)
 
     assert desk.reasons("send_alerts", on, boxes) == {
         "unknown": "unresolved_charge",
@@ -583,14 +588,7 @@ def test_who_is_not_warned_of_the_deletion_and_why(desk: Desk) -> None:
         }
         tried(connection, boxes["unknown"], 0, "unknown", on=on)
         parked(connection, boxes["failed"], "send_alerts", on=on)
-        factories.event(
-            connection,
-            "box.deletion_warning",
-            box_id=boxes["told"],
-            customer_id="c-told",
-            occurred_on=on,
-            milestone=30,
-        )
+        happened(connection, "box.deletion_warning", boxes["told"], "told", occurred_on=on, milestone=30)
 
     assert desk.reasons("send_alerts", on, boxes) == {
         "by hand": "not_due",
@@ -611,14 +609,7 @@ def test_whoever_reaches_x_unwarned_is_warned_at_once_where_a_warning_is_require
         boxes["a day before"] = suspended(connection, "before", expires_on=E + DAY)
         delivered(connection, boxes["sent"], "sent", on=X - DAY)
         delivered(connection, boxes["waiting"], "waiting", on=X - DAY, status="queued")
-        factories.event(
-            connection,
-            "box.deletion_warning",
-            box_id=boxes["warned"],
-            customer_id="c-warned",
-            occurred_on=X,
-            milestone=0,
-        )
+        happened(connection, "box.deletion_warning", boxes["warned"], "warned", occurred_on=X, milestone=0)
 
     assert strict.reasons("send_alerts", X, boxes) == {
         "untold": "box.deletion_warning",
@@ -698,15 +689,8 @@ def test_credit_that_is_short_is_announced_once_a_term(desk: Desk) -> None:
     with desk.store.write() as connection:
         boxes = {name: an_addon(connection, name, credit=0) for name in ("now", "before")}
         for name, term in (("now", E), ("before", date(2026, 3, 31))):
-            factories.event(
-                connection,
-                "addon.credit_short",
-                box_id=boxes[name],
-                addon_id=name,
-                customer_id=f"c-{name}",
-                occurred_on=term - 7 * DAY,
-                term_expires_on=term,
-            )
+            of_term: dict[str, Any] = {"occurred_on": term - 7 * DAY, "term_expires_on": term}
+            happened(connection, "addon.credit_short", boxes[name], name, addon_id=name, **of_term)
 
     assert desk.reasons("renew_addons", E, boxes) == {"now": "already_announced", "before": "addon.credit_short"}
 

@@ -1,4 +1,4 @@
-"""`day.reconcile`: unresolved charges looked up outside a run, and the holders told, once (SPEC §3 and §4)."""
+"""`between_runs.reconcile`: unresolved charges looked up outside a run, and the holders told, once (SPEC §3 and §4)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from lifecycle_jobs import day, lease
+from lifecycle_jobs import between_runs, lease
+from lifecycle_jobs.day import Wish
 from lifecycle_jobs.db import tables
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.errors import LeaseHeld, StopRequested
@@ -64,7 +65,7 @@ def nothing(_name: str, _rows: int) -> None:
 
 
 def reconcile(office: Office, on: date = FIRST_SLOT, progress: Progress = nothing) -> JobReport:
-    return day.reconcile(office.store, office.settings, Operator("anna", "a holder called", on), progress)
+    return between_runs.reconcile(office.store, office.settings, Operator("anna", "a holder called", on), progress)
 
 
 def told(office: Office) -> list[tuple[str, str, int]]:
@@ -203,7 +204,7 @@ class TestDiedBeforeItWroteToTheHolders:
     def test_a_dry_run_would_and_does_not(self, office: Office) -> None:
         operator = Operator("anna", None, FIRST_SLOT + DAY)
         rehearsed = dry_run(
-            office.store, office.settings, FIRST_SLOT + DAY, operator, day.Wish(), lambda _name, _rows: None
+            office.store, office.settings, FIRST_SLOT + DAY, operator, Wish(), lambda _name, _rows: None
         )
 
         assert (rehearsed.queued, told(office)) == (2, [])
