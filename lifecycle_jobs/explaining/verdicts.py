@@ -10,12 +10,12 @@ use it up. What concerns everybody at once is not known by looking at one: a gat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, case, select
 
 from lifecycle_jobs import lease, runs
 from lifecycle_jobs.day import JOBS, Wish, work_of
@@ -67,9 +67,11 @@ def verdicts_on(store: Store, settings: Settings, box_id: int, on: date, speech:
             )
         run = Run(on, _PASS, "everything", runs.window_start(connection, on))
         customer_id: str = connection.execute(select(boxes.c.customer_id).where(boxes.c.id == box_id)).scalar_one()
-    found: list[Verdict] = []
+    asked: list[_Asked] = []
     with store.rehearse() as rehearsal:
         work = work_of(settings, open_gateway(settings).rehearse(), Wish())
+        with rehearsal.read() as connection:
+            before = charges_before(connection, on)
         for job, _ in JOBS:
             task = Task(
                 job,
@@ -80,44 +82,46 @@ def verdicts_on(store: Store, settings: Settings, box_id: int, on: date, speech:
                 lambda _job, _rows: None,
                 of_customer=customer_id,
             )
-            found += _verdicts_of(speech, task, settings, box_id, work[job])
-    return found
-
-
-def _verdicts_of(
-    speech: Speech, task: Task, settings: Settings, box_id: int, work: Callable[[Task], JobReport]
-) -> list[Verdict]:
-    with task.store.read() as connection:
-        before = charges_before(connection, task.on)
-        box = connection.execute(select(boxes).where(boxes.c.id == box_id)).one()
-        refused = list(_refusals(speech, connection, task, settings, box))
-    report = work(task)
-    with task.store.read() as connection:
-        done = [
-            action
-            for action in actions(connection, task.on, _PASS, before)
-            if action.job == task.job and action.box_id == box_id
-        ]
-        if done:
-            touched = {action.addon_id for action in done}
-            return [
-                *(_acted(speech, action) for action in done),
-                *(each for each in refused if each.addon_id is not None and each.addon_id not in touched),
-            ]
-        parked = connection.scalar(
-            select(parked_rows.c.error).where(
-                parked_rows.c.job == task.job, parked_rows.c.box_id == box_id, parked_rows.c.last_run_on == task.on
+            with rehearsal.read() as connection:
+                box = connection.execute(select(boxes).where(boxes.c.id == box_id)).one()
+                refused = list(_refusals(speech, connection, task, settings, box))
+            asked.append(_Asked(job, refused, work[job](task)))
+        with rehearsal.read() as connection:
+            done = [each for each in actions(connection, on, _PASS, before) if each.box_id == box_id]
+            failed = connection.execute(
+                select(parked_rows.c.job, parked_rows.c.error).where(
+                    parked_rows.c.box_id == box_id, parked_rows.c.last_run_on == on
+                )
             )
-        )
-    if parked is not None:
-        told = speech("it would fail, and be set aside: {error}", error=parked)
-        return [Verdict(task.job, False, "parked", told)]
+            errors = {row.job: row.error for row in failed}
+    return [verdict for each in asked for verdict in _verdicts_of(speech, each, done, errors.get(each.job))]
+
+
+class _Asked(NamedTuple):
+    """What a job said of the box before it acted, and its report."""
+
+    job: str
+    refused: Sequence[Verdict]
+    report: JobReport
+
+
+def _verdicts_of(speech: Speech, asked: _Asked, done: Sequence[Action], error: str | None) -> Sequence[Verdict]:
+    job, refused, report = asked
+    if acted := [action for action in done if action.job == job]:
+        touched = {action.addon_id for action in acted}
+        return [
+            *(_acted(speech, action) for action in acted),
+            *(each for each in refused if each.addon_id is not None and each.addon_id not in touched),
+        ]
+    if error is not None:
+        told = speech("it would fail, and be set aside: {error}", error=error)
+        return [Verdict(job, False, "parked", told)]
     if refused:
         return refused
     if report.refused is not None:
         reason = next(each for each in TO_BE_APPROVED if each in report.skipped)
-        return [Verdict(task.job, False, reason, _to_be_approved(speech, task.job, report.skipped[reason]))]
-    return [Verdict(task.job, False, NOT_DUE, speech("nothing came of it"))]
+        return [Verdict(job, False, reason, _to_be_approved(speech, job, report.skipped[reason]))]
+    return [Verdict(job, False, NOT_DUE, speech("nothing came of it"))]
 
 
 def _to_be_approved(speech: Speech, job: str, number: int) -> str:
@@ -171,10 +175,11 @@ def _due(connection: Connection, task: Task, settings: Settings, box: Row[Any]) 
         return is_among(suspend.candidates(task)), suspend.refusals(task)
     if task.job == delete.NAME:
         return is_among(delete.candidates(task)), delete.refusals(task, settings.deletion)
-    for warning in send_alerts.due_warnings(task, settings.deletion):
-        if is_among(warning.candidates):
-            return True, warning.refusals
-    return False, ()
+    warnings = list(send_alerts.due_warnings(task, settings.deletion))
+    # In one statement: each of its own would take longer to send and to plan than to answer.
+    first = case(*[(warning.candidates, number) for number, warning in enumerate(warnings)], else_=None)
+    due = connection.scalar(select(first).select_from(boxes).where(boxes.c.id == box.id))
+    return due is not None, () if due is None else warnings[due].refusals
 
 
 def _of_addons(speech: Speech, connection: Connection, task: Task, box: Row[Any]) -> Iterator[Verdict]:

@@ -60,12 +60,13 @@ def run(task: Task, rules: DeletionSettings) -> JobReport:
     """Write every alert, notice and warning that is due."""
     report = JobReport(NAME)
     for warning in due_warnings(task, rules):
+        with task.store.read() as connection:
+            counted = task.count(connection, warning.candidates, warning.refusals)
         if warning.milestone != AT_ONCE:
-            with task.store.read() as connection:
-                skipped = task.count_skipped(connection, warning.candidates, warning.refusals)
-            for reason, count in skipped.items():
+            for reason, count in counted.skipped.items():
                 report.skipped[reason] = report.skipped.get(reason, 0) + count
-        apply_in_chunks(task, warning.as_part(task))
+        if counted.by_date:
+            apply_in_chunks(task, warning.as_part(task))
     return report
 
 
@@ -105,19 +106,19 @@ class DueWarning:
 def due_warnings(task: Task, rules: DeletionSettings) -> Iterator[DueWarning]:
     """Every kind and milestone, in the order in which they are looked at."""
     repeated = _repeated(task)
+    renewing, no_alert, no_warning = will_be_auto_renewed(task), refused_an_alert(task), _refused_a_warning(task)
     for group in task.catalog.groups():
-        renewing = will_be_auto_renewed(task)
         for kind, milestones, addressed in (
             ("box.renewal_notice", group.policy.notice_milestones, renewing),
             ("box.expiry_alert", group.policy.alert_milestones, ~renewing),
         ):
             # Nearest milestone first: once its event stands, the farther ones are no longer due.
             for milestone in sorted(milestones):
-                yield _before_expiry(task, group, kind, milestone, addressed, repeated)
+                yield _before_expiry(task, group, kind, milestone, addressed, no_alert, repeated)
         for milestone in sorted(group.policy.deletion_milestones):
-            yield _before_deletion(task, group, milestone, repeated)
+            yield _before_deletion(task, group, milestone, no_warning, repeated)
         if rules.require_delivered_warning:
-            yield _at_deletion(task, group, rules)
+            yield _at_deletion(task, group, rules, no_warning)
 
 
 def will_be_auto_renewed(task: Task) -> ColumnElement[bool]:
@@ -150,6 +151,7 @@ def _before_expiry(
     kind: str,
     milestone: int,
     addressed: ColumnElement[bool],
+    refusals: Refusals,
     repeated: Sequence[int],
 ) -> DueWarning:
     candidates = and_(
@@ -165,10 +167,12 @@ def _before_expiry(
     detail = json_object(
         literal("milestone"), literal(milestone), literal("days_left"), _days_until(boxes.c.expires_on, task.on)
     )
-    return DueWarning(kind, milestone, group.plans, candidates, refused_an_alert(task), detail)
+    return DueWarning(kind, milestone, group.plans, candidates, refusals, detail)
 
 
-def _before_deletion(task: Task, group: PolicyGroup, milestone: int, repeated: Sequence[int]) -> DueWarning:
+def _before_deletion(
+    task: Task, group: PolicyGroup, milestone: int, refusals: Refusals, repeated: Sequence[int]
+) -> DueWarning:
     policy = group.policy
     candidates = and_(
         boxes.c.status == "suspended",
@@ -182,10 +186,10 @@ def _before_deletion(task: Task, group: PolicyGroup, milestone: int, repeated: S
         task.in_scope,
     )
     detail = _warning_detail(milestone, deletion_day(policy), task.on)
-    return DueWarning("box.deletion_warning", milestone, group.plans, candidates, _refused_a_warning(task), detail)
+    return DueWarning("box.deletion_warning", milestone, group.plans, candidates, refusals, detail)
 
 
-def _at_deletion(task: Task, group: PolicyGroup, rules: DeletionSettings) -> DueWarning:
+def _at_deletion(task: Task, group: PolicyGroup, rules: DeletionSettings, refusals: Refusals) -> DueWarning:
     candidates = and_(
         boxes.c.status == "suspended",
         boxes.c.suspended_reason == UNPAID,
@@ -197,7 +201,7 @@ def _at_deletion(task: Task, group: PolicyGroup, rules: DeletionSettings) -> Due
     )
     goes_on = days_from(task.on, rules.delivered_warning_days)
     detail = _warning_detail(AT_ONCE, literal(goes_on, boxes.c.expires_on.type), task.on)
-    return DueWarning("box.deletion_warning", AT_ONCE, group.plans, candidates, _refused_a_warning(task), detail)
+    return DueWarning("box.deletion_warning", AT_ONCE, group.plans, candidates, refusals, detail)
 
 
 def refused_an_alert(task: Task) -> Refusals:
