@@ -20,6 +20,9 @@ because SQLite would give their numbers to others.
 The texts of messages are kept nowhere but in the files of `mail.transport = "files"`; with "smtp" not at all. A file
 goes after `message_bodies_months`, unless it tells of the term that a box is in, or of the renewal that brought it.
 
+The plans of days that `day_plans.keep_days` no longer asks for go too, as they do when a plan is made: they name
+holders, and an operator may have stopped making plans.
+
 This is safe beside a running day, which asks for none of this: a batch is a small transaction that locks its messages
 and events and asks everything again. Broken off, it is simply repeated. Two at a time would be in each other's way, so
 there is a lease of its own. What is kept among the old is walked along each time.
@@ -62,6 +65,7 @@ from lifecycle_jobs.db.tables import (
     webhook_deliveries,
 )
 from lifecycle_jobs.mail import eml_files
+from lifecycle_jobs.planning import plan_file
 from lifecycle_jobs.policy import months_later
 from lifecycle_jobs.settings import Settings
 from lifecycle_jobs.stops import Switch, heeding
@@ -102,6 +106,7 @@ class Deleted:
     messages: int = 0
     events: int = 0
     bodies: int = 0
+    plans: int = 0
 
 
 def maintain(
@@ -120,12 +125,14 @@ def maintain(
     if dry_run:
         _bodies(store, settings, on, deleted, progress, remove=False)
         _history(store, on, deleted, progress, _count)
+        _plans(settings, on, deleted, remove=False)
         return deleted
     with lease.hold(store, NAME, settings.lease.seconds) as held:
         fenced = store.fenced(held)
         # While it is still known whose they are.
         _bodies(fenced, settings, on, deleted, progress, remove=True)
         _history(fenced, on, deleted, progress, _delete)
+        _plans(settings, on, deleted, remove=True)
     return deleted
 
 
@@ -294,3 +301,13 @@ def _needed_files(connection: Connection, day: date, on: date) -> set[str]:
         )
     )
     return {eml_files.file_name(row.created_on, row.kind, row.customer_id, row.message_key) for row in rows}
+
+
+def _plans(settings: Settings, on: date, deleted: Deleted, *, remove: bool) -> None:
+    chosen = settings.day_plans
+    if chosen.directory is None:
+        return
+    over = plan_file.no_longer_kept(chosen.directory, on, chosen.keep_days)
+    if remove:
+        plan_file.forget(over)
+    deleted.plans = len(over)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -366,3 +367,18 @@ class TestTexts:
 
         assert sweep(lived, by_relay).bodies == 0
         assert self.files(settings) != []
+
+
+def test_plans_of_days_long_past_go_too(lived: Store, settings: Settings) -> None:
+    folder = settings.day_plans.directory
+    assert folder is not None
+    folder.mkdir()
+    old, young = (folder / f"{on}-0123456789abcdef.jsonl.gz" for on in (date(2026, 1, 1), TODAY))
+    for plan in (old, young):
+        plan.write_bytes(b"")
+        os.utime(plan, (0, 0))
+
+    assert sweep(lived, settings, dry_run=True).plans == 1
+    assert old.exists()
+    assert sweep(lived, settings).plans == 1
+    assert list(folder.iterdir()) == [young]

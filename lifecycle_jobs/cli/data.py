@@ -133,7 +133,8 @@ def maintain(
             return
         history = counts({"messages": deleted.messages, "events": deleted.events}) or "nothing"
         texts = counts({"texts of messages": deleted.bodies}) or "no texts"
+        plans = counts({"plans of days": deleted.plans}) or "no plans of days"
         say(
             f"{'Would be deleted' if dry_run else 'Deleted'}: {history} (of terms that ended before "
-            f"{deleted.history_before}), {texts} (before {deleted.bodies_before})."
+            f"{deleted.history_before}), {texts} (before {deleted.bodies_before}), {plans}."
         )

@@ -45,13 +45,12 @@ class _Desk:
         form = await read_form(request)
         if form is None or not token_fits(request, form):
             return self._form(request, 403, Refusal(spoken("This form was too old. Please try again.")), "/")
-        origin = "" if request.client is None else request.client.host
-        said = await run_in_threadpool(
-            self._office.visitors.sign_in, form.get("name", "").strip(), form.get("password", ""), origin
-        )
+        visitors = self._office.visitors
+        name, password = form.get("name", "").strip(), form.get("password", "")
+        said = await run_in_threadpool(visitors.sign_in, name, password, visitors.origin_of(request))
         if isinstance(said, Refusal):
             return self._form(request, 429 if said.wait else 403, said, form.get("next", "/"))
-        return _let_in(request, said, form.get("next", "/"))
+        return self._let_in(request, said, form.get("next", "/"))
 
     async def sign_out(self, request: Request) -> Response:
         """Forget who it was."""
@@ -66,7 +65,7 @@ class _Desk:
         if visitor is None:
             why = spoken("This address is that of an earlier start. Use the one that lifecycle-jobs console printed.")
             return self._office.pages.trouble(request, None, 403, why)
-        return _let_in(request, visitor, "/")
+        return self._let_in(request, visitor, "/")
 
     async def prefer(self, request: Request) -> Response:
         """Keep the language and the theme that were chosen."""
@@ -79,6 +78,12 @@ class _Desk:
                 answer.set_cookie(name, form[name], max_age=_A_YEAR, httponly=True, samesite="lax")
         return answer
 
+    def _let_in(self, request: Request, visitor: Visitor, there: str) -> Response:
+        # A new session: one that somebody else had begun in this browser must not become this visitor's.
+        request.session.clear()
+        request.session.update(self._office.visitors.session_of(visitor))
+        return RedirectResponse(_ours(there), status_code=303)
+
     def _form(self, request: Request, status: int, refused: Refusal | None, there: str) -> Response:
         answer = self._office.pages.show(
             request, None, "sign_in.html", status=status, refused=refused, there=_ours(there)
@@ -86,13 +91,6 @@ class _Desk:
         if refused is not None and refused.wait:
             answer.headers["Retry-After"] = str(refused.wait)
         return answer
-
-
-def _let_in(request: Request, visitor: Visitor, there: str) -> Response:
-    # A new session: one that somebody else had begun in this browser must not become this visitor's.
-    request.session.clear()
-    request.session["name"] = visitor.name
-    return RedirectResponse(_ours(there), status_code=303)
 
 
 def _ours(there: str) -> str:

@@ -7,12 +7,15 @@ such an account: people type their password there.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import secrets
 import threading
 import time
 from collections import defaultdict, deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Final
 
 import structlog
@@ -76,12 +79,29 @@ class Visitors:
         """The visitor of a request; asked anew each time, as an account may be gone or have another role."""
         if self._settings.trusted_header:
             return self._sent_by_proxy(request)
-        name = request.session.get("name")
-        if not isinstance(name, str):
+        name, mark = request.session.get("name"), request.session.get("mark")
+        if not isinstance(name, str) or not isinstance(mark, str) or not hmac.compare_digest(mark, self._mark(name)):
             return None
         if self._key is not None:
             return Visitor(name, "operator") if name == self._owner else None
         return self._visitor(name)
+
+    def session_of(self, visitor: Visitor) -> Mapping[str, str]:
+        """What a session says of whoever has come in. It ends with the password that began it, or the key."""
+        return {"name": visitor.name, "mark": self._mark(visitor.name)}
+
+    def origin_of(self, request: Request) -> str:
+        """Where a request comes from: its sender, or whom a trusted proxy names as that.
+
+        Of several names, the last that is no proxy of ours: those before it the sender may have made up.
+        """
+        sender = "" if request.client is None else request.client.host
+        proxies = self._settings.trusted_proxies
+        if sender not in proxies:
+            return sender
+        named = [name.strip() for each in request.headers.getlist("x-forwarded-for") for name in each.split(",")]
+        last = next((name for name in reversed(named) if name not in proxies), sender)
+        return last if _is_address(last) else sender
 
     def enter(self, key: str) -> Visitor | None:
         """Whoever has the key that was printed at the start of the console."""
@@ -106,6 +126,11 @@ class Visitors:
         self._succeeded(marks)
         log.info("console_signed_in", account=name)
         return Visitor(name, account.role)
+
+    def _mark(self, name: str) -> str:
+        account = self._settings.accounts.get(name)
+        began_by = self._key or ("" if account is None else account.password.get_secret_value())
+        return hashlib.sha256(began_by.encode()).hexdigest()
 
     def _sent_by_proxy(self, request: Request) -> Visitor | None:
         sender = None if request.client is None else request.client.host
@@ -156,6 +181,14 @@ class Visitors:
 def hash_password(password: str) -> str:
     """What is written into the configuration."""
     return PasswordHasher().hash(password)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _fits(stored: str, password: str) -> bool:

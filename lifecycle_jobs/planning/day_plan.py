@@ -264,7 +264,7 @@ def _keep(settings: Settings, today: date, plan: DayPlan, path: Path) -> None:
         return
     try:
         plan_file.keep(chosen.directory, plan.on, plan.digest, path)
-        plan_file.forget(chosen.directory, today, chosen.keep_days)
+        plan_file.forget(plan_file.no_longer_kept(chosen.directory, today, chosen.keep_days))
     except OSError as error:
         # Seeing the plan matters more than being able to compare it later.
         log.warning("plan_not_kept", directory=str(chosen.directory), error=type(error).__name__)

@@ -42,7 +42,7 @@ class Digest:
 
 
 def mark(action: Action) -> bytes:
-    """What tells an action from every other: what is done to whom, when, and for how much."""
+    """What tells an action from every other: what is done to whom, when, for how much, and from which method."""
     told = [
         action.what,
         action.box_id,
@@ -51,6 +51,7 @@ def mark(action: Action) -> bytes:
         action.addon_id,
         None if action.term_expires_on is None else action.term_expires_on.isoformat(),
         _without_drawn(action.detail),
+        action.method_mark,
     ]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).digest()
 

@@ -124,16 +124,23 @@ def find(folder: Path, on: date, digest: str) -> Path | None:
     return path if _NAME.fullmatch(path.name) and path.is_file() else None
 
 
-def forget(folder: Path, today: date, days: int) -> None:
-    """Remove the plans whose date lies more than so many days back, and the day on which they were made too.
+def no_longer_kept(folder: Path, today: date, days: int) -> Sequence[Path]:
+    """The plans whose date lies more than so many days back, and the day on which they were made too.
 
     The plan of a date long past, made to replay it, would otherwise be gone at once.
     """
     first = today - timedelta(days=days)
-    for path in folder.glob("*.jsonl.gz"):
-        named = _NAME.fullmatch(path.name)
-        if named and date.fromisoformat(named[1]) < first and _made_on(path) < first:
-            path.unlink(missing_ok=True)
+    return [
+        path
+        for path in folder.glob("*.jsonl.gz")
+        if (named := _NAME.fullmatch(path.name)) and date.fromisoformat(named[1]) < first and _made_on(path) < first
+    ]
+
+
+def forget(plans: Sequence[Path]) -> None:
+    """Remove them."""
+    for path in plans:
+        path.unlink(missing_ok=True)
 
 
 def _made_on(path: Path) -> date:

@@ -13,10 +13,11 @@ def test_what_would_go_is_counted_in_a_sentence_and_for_a_machine(lifecycle: Typ
     assert (told.code, counted.code) == (0, 0)
     assert told.out.startswith("Would be deleted: nothing (of terms that ended before 20")
     report = json.loads(counted.out)
-    assert {name: report[name] for name in ("messages", "events", "bodies", "dry_run")} == {
+    assert {name: report[name] for name in ("messages", "events", "bodies", "plans", "dry_run")} == {
         "messages": 0,
         "events": 0,
         "bodies": 0,
+        "plans": 0,
         "dry_run": False,
     }
     assert report["history_before"] < report["bodies_before"]

@@ -194,3 +194,63 @@ def test_an_account_that_is_gone_is_out_at_once(sqlite_store: Store, tmp_path: P
         again.session.cookies.update(browser.session.cookies)
 
         assert again.get("/").url.endswith("/sign-in?next=/")
+
+
+def test_a_new_password_ends_the_sessions_that_the_old_one_began(sqlite_store: Store, tmp_path: Path) -> None:
+    secret = type(_SECRET)("a secret that both starts share, long enough")
+    both = accounts(vera="viewer", olga="operator")
+    with served(console_settings(tmp_path, sqlite_store, secret=secret, accounts=both)) as address:
+        vera, olga = Browser(address), Browser(address)
+        vera.sign_in("vera")
+        olga.sign_in("olga")
+    changed = {**both, "vera": both["vera"].model_copy(update={"password": type(_SECRET)(hash_password("new"))})}
+    with served(console_settings(tmp_path, sqlite_store, secret=secret, accounts=changed)) as address:
+        vera.url = olga.url = address
+
+        assert vera.get("/").url.endswith("/sign-in?next=/")
+        assert "Signed in as olga (operator)." in olga.read("/")
+
+
+@pytest.mark.parametrize(
+    ("sender", "named", "origin"),
+    [
+        ("192.0.2.9", [], "192.0.2.9"),
+        ("127.0.0.1", [], "127.0.0.1"),
+        ("127.0.0.1", ["192.0.2.9"], "192.0.2.9"),
+        ("127.0.0.1", ["198.51.100.1, 192.0.2.9"], "192.0.2.9"),
+        ("127.0.0.1", ["192.0.2.9, 10.0.0.7, ::1"], "192.0.2.9"),
+        ("127.0.0.1", ["198.51.100.1", "192.0.2.9"], "192.0.2.9"),
+        ("127.0.0.1", ["192.0.2.9, somebody"], "127.0.0.1"),
+        ("192.0.2.9", ["198.51.100.1"], "192.0.2.9"),
+    ],
+    ids=[
+        "directly",
+        "by a proxy that says nothing",
+        "by a proxy",
+        "by a proxy, and the sender said something too",
+        "by two proxies",
+        "in two headers",
+        "no address",
+        "not by a proxy of ours",
+    ],
+)
+def test_a_visitor_comes_from_where_a_trusted_proxy_says(
+    sqlite_store: Store, tmp_path: Path, sender: str, named: list[str], origin: str
+) -> None:
+    proxies = ("127.0.0.1", "::1", "10.0.0.7")
+    desk = Visitors(console_settings(tmp_path, sqlite_store, trusted_proxies=proxies).console, key=None, owner="root")
+    headers = [(b"x-forwarded-for", each.encode()) for each in named]
+
+    assert desk.origin_of(Request({"type": "http", "headers": headers, "client": (sender, 5)})) == origin
+
+
+def test_behind_a_proxy_only_the_place_that_failed_is_held_off(sqlite_store: Store, tmp_path: Path) -> None:
+    with served(console_settings(tmp_path, sqlite_store)) as address:
+        guesser, olga = Browser(address), Browser(address)
+        for attempt in range(FAILURES_ALLOWED):
+            sent = {"name": f"name{attempt}", "password": "wrong"}
+            guesser.fill_in("/sign-in", sent, headers={"X-Forwarded-For": "192.0.2.9"})
+        right = {"name": "olga", "password": PASSWORD}
+
+        assert guesser.fill_in("/sign-in", right, headers={"X-Forwarded-For": "192.0.2.9"}).status_code == 429
+        assert olga.fill_in("/sign-in", right, headers={"X-Forwarded-For": "192.0.2.10"}).status_code == 200

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, Table, select, update
 
 from lifecycle_jobs import runs
 from lifecycle_jobs.day import DayReport
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import boxes, events
+from lifecycle_jobs.db.tables import boxes, events, payment_methods
 from lifecycle_jobs.errors import LeaseHeld, StopRequested
 from lifecycle_jobs.jobs.task import Progress
 from lifecycle_jobs.lease import hold
@@ -98,6 +98,28 @@ def test_the_totals_stand_in_the_order_of_the_day_with_what_they_ask_for(days: D
         ("suspend", "box.suspended", 1, None),
         ("send_alerts", "box.expiry_alert", 1, None),
     ]
+
+
+def test_another_card_makes_another_plan(days: Days) -> None:
+    with days.store.write() as connection:
+        factories.customer(connection)
+        for name in ("charged", "not charged", "another"):
+            factories.method(connection, name)
+        renewing: dict[str, Any] = {"expires_on": ON, "auto_renew": True}
+        box = factories.box(connection, "a@pec.it", payment_method_id="charged", **renewing)
+        factories.box(connection, "b@pec.it", payment_method_id="not charged", expires_on=ON)
+    before = days.plan(ON).digest
+
+    def after(table: Table, values: dict[str, str], where: ColumnElement[bool]) -> str:
+        with days.store.write() as connection:
+            connection.execute(update(table).where(where).values(values))
+        return days.plan(ON).digest
+
+    method = payment_methods.c.payment_method_id
+    assert after(payment_methods, {"token": "pm_card_mastercard"}, method == "not charged") == before
+    replaced = after(payment_methods, {"token": "pm_card_mastercard"}, method == "charged")
+    other = after(boxes, {"payment_method_id": "another"}, boxes.c.id == box)
+    assert len({before, replaced, other}) == 3
 
 
 def test_a_plan_approves_its_deletions(days: Days) -> None:

@@ -39,6 +39,7 @@ def test_the_order_in_which_actions_are_seen_does_not_count() -> None:
         {"addon_id": "x"},
         {"term_expires_on": date(2027, 4, 1)},
         {"detail": {**RENEWAL.detail, "gross": "12.09"}},
+        {"method_mark": "another card"},
     ],
 )
 def test_whatever_concerns_the_holder_counts(change: dict[str, Any]) -> None:

@@ -54,7 +54,7 @@ def test_plans_are_forgotten_after_their_days_and_other_files_are_left_alone(wri
         plan_file.keep(folder, ON - timedelta(days=age), HASH, written)
     (folder / "mine.jsonl.gz").write_text("not a plan")
 
-    plan_file.forget(folder, ON, 30)
+    plan_file.forget(plan_file.no_longer_kept(folder, ON, 30))
 
     assert sorted(path.name for path in folder.iterdir()) == [
         f"2027-03-01-{HASH}.jsonl.gz",
@@ -69,10 +69,10 @@ def test_the_plan_of_a_date_long_past_is_kept_for_as_long_after_it_was_made(writ
     made = datetime(2027, 3, 31, 12, tzinfo=UTC).timestamp()
     os.utime(kept, (made, made))
 
-    plan_file.forget(tmp_path / "plans", ON + timedelta(days=30), 30)
+    plan_file.forget(plan_file.no_longer_kept(tmp_path / "plans", ON + timedelta(days=30), 30))
     assert kept.exists()
 
-    plan_file.forget(tmp_path / "plans", ON + timedelta(days=31), 30)
+    plan_file.forget(plan_file.no_longer_kept(tmp_path / "plans", ON + timedelta(days=31), 30))
     assert not kept.exists()
 
 
