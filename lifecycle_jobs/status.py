@@ -33,7 +33,7 @@ _A_WEEK = timedelta(days=7)
 _A_MONTH = timedelta(days=31)
 
 LISTED = 100
-"""How many rows of each list are shown; the counts are of all."""
+"""How many rows of each list are shown unless more are asked for; the counts are of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,16 +144,16 @@ def _last_runs(connection: Connection, number: int) -> list[dict[str, Any]]:
     return listed
 
 
-def list_parked(connection: Connection) -> Listing:
+def list_parked(connection: Connection, limit: int = LISTED) -> Listing:
     """What failed and was set aside."""
     rows = runs.open_parked(connection)
     shown = ("run_on", "job", "subject", "error", "times", "parked_at")
-    return Listing(len(rows), [{name: row[name] for name in shown} for row in rows[:LISTED]])
+    return Listing(len(rows), [{name: row[name] for name in shown} for row in rows[:limit]])
 
 
-def list_unresolved(connection: Connection, on: date) -> Listing:
+def list_unresolved(connection: Connection, on: date, limit: int = LISTED) -> Listing:
     """The charges of which nobody knows yet whether the bank made them."""
-    return listing(connection, _unresolved(), on=on)
+    return listing(connection, _unresolved(), on=on, limit=limit)
 
 
 def find_unresolved(connection: Connection, key: str, on: date) -> dict[str, Any] | None:
@@ -163,9 +163,9 @@ def find_unresolved(connection: Connection, key: str, on: date) -> dict[str, Any
     return found.rows[0] if found.rows else None
 
 
-def list_not_attempted(connection: Connection, on: date) -> Listing:
+def list_not_attempted(connection: Connection, on: date, limit: int = LISTED) -> Listing:
     """The renewals that could not be tried when they were last due."""
-    return listing(connection, _not_attempted(on), on=on)
+    return listing(connection, _not_attempted(on), on=on, limit=limit)
 
 
 def _unresolved() -> Select[Any]:
@@ -249,15 +249,15 @@ def _unsent_reports(on: date) -> Select[Any]:
     )
 
 
-def list_refunds(connection: Connection, on: date) -> Listing:
+def list_refunds(connection: Connection, on: date, limit: int = LISTED) -> Listing:
     """The payments that are to be given back."""
-    return listing(connection, refunds.due(), on=on)
+    return listing(connection, refunds.due(), on=on, limit=limit)
 
 
-def list_held_back(store: Store, settings: Settings, on: date) -> Listing:
+def list_held_back(store: Store, settings: Settings, on: date, limit: int = LISTED) -> Listing:
     """The boxes whose day has come and that are not deleted, and why."""
     with store.read() as connection:
-        return listing(connection, _held_back(store, settings, on), on=on)
+        return listing(connection, _held_back(store, settings, on), on=on, limit=limit)
 
 
 def count_held_back(store: Store, settings: Settings, on: date) -> dict[str, int]:

@@ -34,6 +34,9 @@ from lifecycle_jobs.status import (
     list_unresolved,
 )
 
+LISTED_AT_MOST: Final = 1_000
+"""Rows of each list for whoever asks for more: a page of more than that nobody reads, and it would take its time."""
+
 RETRY: Final = "retry"
 """The name of that piece of work."""
 
@@ -79,18 +82,20 @@ def routes(office: Office) -> list[Route]:
 def _lists(asked: Asked) -> Response:
     office = asked.office
     today = office.today
+    limit = LISTED_AT_MOST if asked.parameter("more") else LISTED
     with office.store.read() as connection:
         lists = Lists(
-            unresolved=list_unresolved(connection, today),
-            refunds=list_refunds(connection, today),
-            parked=list_parked(connection),
-            not_attempted=list_not_attempted(connection, today),
-            told=Listing(*notices.list_for_staff(connection, today, LISTED)),
-            held_back=list_held_back(office.store, office.settings, today),
+            unresolved=list_unresolved(connection, today, limit),
+            refunds=list_refunds(connection, today, limit),
+            parked=list_parked(connection, limit),
+            not_attempted=list_not_attempted(connection, today, limit),
+            told=Listing(*notices.list_for_staff(connection, today, limit)),
+            held_back=list_held_back(office.store, office.settings, today, limit),
         )
     return asked.show(
         "unresolved.html",
         lists=lists,
+        most=LISTED_AT_MOST,
         overdue=office.settings.gateway.report_unresolved_after,
         retry=office.work.find(RETRY),
         resolved=RESOLVED.get(asked.parameter("resolved")),

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select
 
 from lifecycle_jobs import clock, lease, runs
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import boxes, charges, events, gateway_notices
+from lifecycle_jobs.db.tables import boxes, charges, events, gateway_notices, parked_rows
 from tests import factories
 from tests.console.browsing import Browser, console_settings
 from tests.daily import run
@@ -56,6 +56,24 @@ def last_event(store: Store) -> tuple[str, str | None, str | None]:
 
 def test_where_nothing_waits_it_says_so(viewer: Browser) -> None:
     assert "Nothing. All is well." in viewer.read("/unresolved")
+
+
+def test_of_a_long_list_the_first_hundred_are_shown_and_more_for_whoever_asks(
+    store: Store, today: date, anew: Callable[[], Browser]
+) -> None:
+    parked = {"run_on": today, "last_run_on": today, "job": "suspend", "error": "?", "state": "open"}
+    with store.write() as connection:
+        connection.execute(
+            insert(parked_rows),
+            [{**parked, "subject": f"box:{number}.", "parked_at": clock.now()} for number in range(102)],
+        )
+    browser = anew()
+
+    first = browser.get("/unresolved").text
+    assert (first.count(">box:"), "2 more are not shown." in first) == (100, True)
+    assert '<a href="/unresolved?more=1#parked">Show up to 1,000</a>' in first
+    more = browser.get("/unresolved?more=1").text
+    assert (more.count(">box:"), "not shown" in more) == (102, False)
 
 
 @pytest.mark.usefixtures("box")
