@@ -22,11 +22,16 @@ from lifecycle_jobs.forecast.last_year import Given, assume
 from lifecycle_jobs.forecast.projection import project
 from lifecycle_jobs.forecast.reading import read_population
 from lifecycle_jobs.forecast.span import Span, span_of_months
+from lifecycle_jobs.gates import check_plans
 from lifecycle_jobs.settings import Settings
 
 
 def forecast(store: Store, settings: Settings, today: date, months: int, given: Given) -> Forecast:
-    """So many calendar months from today on, or from the day after the latest completed run if that is later."""
+    """So many calendar months from today on, or from the day after the latest completed run if that is later.
+
+    Raises ConfigurationError if there are boxes of a plan that the configuration does not have.
+    """
+    check_plans(store, settings)
     with store.read() as connection:
         span = span_of_months(settings, today, runs.latest_completed(connection), months)
         return foretell(connection, settings, span, assume(connection, span, given))
@@ -36,7 +41,6 @@ def foretell(connection: Connection, settings: Settings, span: Span, assumptions
     """The days of a span, under the configuration that it was made of and these assumptions."""
     return project(
         read_population(connection, span),
-        span.catalog,
         assumptions,
         proof_days=span.proof_days,
         max_percent=settings.deletion.max_percent,

@@ -12,20 +12,24 @@ from datetime import date, timedelta
 from typing import Any, Final, cast
 
 from sqlalchemy import CTE, ColumnElement, Select, and_, case, exists, false, func, literal, null, or_, select
+from sqlalchemy import cast as as_type
 
 from lifecycle_jobs.db.conditions import (
+    by_plan,
     first_warning_accepted_on,
     latest_charge_not_attempted,
     of_this_term,
     unapplied_payment,
+    warning_delivered,
 )
 from lifecycle_jobs.db.dialect import joined
-from lifecycle_jobs.db.tables import boxes, charges, events, payment_methods
+from lifecycle_jobs.db.tables import boxes, charges, events, messages, payment_methods
 from lifecycle_jobs.forecast.course import Standing, Way
 from lifecycle_jobs.forecast.population import BoxGroup
 from lifecycle_jobs.forecast.prices import extras_by_box, renewal_gross, renews_itself
 from lifecycle_jobs.forecast.span import Span
 from lifecycle_jobs.jobs.auto_renew import declined_hard, method_replaced
+from lifecycle_jobs.jobs.delete import approved_by_a_clerk
 from lifecycle_jobs.jobs.send_alerts import BEFORE_EXPIRY
 from lifecycle_jobs.policy import UNPAID, Catalog
 
@@ -68,7 +72,7 @@ class Alike:
         """So many boxes of what a name says; none if nothing is foretold of such boxes."""
         (
             expires, policy, status, way, years, cancelled, held, held_until, suspended_on,
-            told, slot_used, gone_wrong, hard, not_attempted, warned_on, funded, gross_cents,
+            told, slot_used, gone_wrong, hard, not_attempted, warned_on, approved, funded, gross_cents,
         ) = name.split(_BETWEEN)  # fmt: skip
         if way == _UNAPPLIED:
             return None
@@ -92,6 +96,7 @@ class Alike:
             hard=hard == "1",
             not_attempted=not_attempted == "1",
             warned=offset(warned_on),
+            approved=approved == "1",
             funded=int(funded),
         )
         return BoxGroup(expires_on, int(years), standing, number, number * int(gross_cents))
@@ -100,15 +105,24 @@ class Alike:
         span = self.span
         groups = span.catalog.groups()
         active, suspended = boxes.c.status == "active", boxes.c.status == "suspended"
-        # A hold that ended so long ago decides nothing any more.
-        until_counts = boxes.c.hold_until >= span.first - timedelta(days=span.hold_matters)
-        held = or_(until_counts, and_(boxes.c.hold_until.is_(None), boxes.c.hold_reason.is_not(None)))
+        # A hold that ended so long ago decides nothing any more, and one that outlasts these days never ends in them.
+        still_counts = boxes.c.hold_until >= span.first - timedelta(days=span.hold_matters)
+        held = or_(still_counts, and_(boxes.c.hold_until.is_(None), boxes.c.hold_reason.is_not(None)))
+        until_counts = and_(still_counts, boxes.c.hold_until <= span.last)
         charging = and_(active, boxes.c.expires_on <= span.first + timedelta(days=span.slots_begin))
         gone_wrong = exists().where(of_this_term, charges.c.status.in_(("declined", "not_attempted")))
-        slot_used = select(func.min(charges.c.slot)).where(
-            of_this_term, charges.c.status.in_(("declined", "succeeded"))
+        outage_is_over = by_plan(
+            groups, lambda policy: boxes.c.expires_on < span.first - timedelta(days=policy.outage_grace_days)
         )
-        warned_on = (suspended, first_warning_accepted_on()) if span.proof_days is not None else (false(), null())
+        # As in `auto_renew`: what never reached the bank leaves its slot free, but not for ever.
+        slot_used = select(func.min(charges.c.slot)).where(
+            of_this_term,
+            or_(
+                charges.c.status.in_(("declined", "succeeded")),
+                and_(charges.c.status == "not_attempted", outage_is_over),
+            ),
+        )
+        warned_on, approved = self._proof()
         return [
             boxes.c.expires_on,
             case(*[(boxes.c.plan.in_(group.plans), literal(number)) for number, group in enumerate(groups)]),
@@ -124,10 +138,22 @@ class Alike:
             _bit(and_(charging, gone_wrong)),
             _bit(and_(charging, declined_hard())),
             _bit(and_(charging, latest_charge_not_attempted())),
-            _where(*warned_on),
+            _where(suspended, warned_on),
+            _bit(and_(suspended, approved)),
             func.coalesce(self.credit.c.terms, 0),
             gross,
         ]
+
+    def _proof(self) -> tuple[ColumnElement[date | None], ColumnElement[bool]]:
+        """When a notice was delivered that the deletion needs, and whether a person has let the box go without one.
+
+        What still waits for the mail server is delivered on the first day, as every e-mail is on its own.
+        """
+        if self.span.proof_days is None:
+            return as_type(null(), boxes.c.expires_on.type), false()
+        waiting = warning_delivered(messages.c.status == "queued")
+        soon = case((waiting, literal(self.span.first, boxes.c.expires_on.type)), else_=null())
+        return func.coalesce(first_warning_accepted_on(), soon), approved_by_a_clerk()
 
     def _told(self) -> ColumnElement[str]:
         """The nearest milestone of which the holder was told; before E only where one may be told again today.

@@ -52,8 +52,8 @@ class Standing:
 
     `start` is that day, `since` is W (SPEC §1). `told` is the nearest milestone of which this term was written to.
     `slot_used` is the latest slot that was charged. `held_until` with `held` is a hold up to that day, `held` alone
-    one without an end. `warned` is when the mail server took the first notice of the suspension. `funded` is for how
-    many terms the credit suffices.
+    one without an end. `warned` is when the mail server took the first notice of the suspension; a box that is
+    `approved` may be deleted without one. `funded` is for how many terms the credit suffices.
     """
 
     policy: Policy
@@ -70,6 +70,7 @@ class Standing:
     hard: bool = False
     not_attempted: bool = False
     warned: int | None = None
+    approved: bool = False
     funded: int = 0
 
 
@@ -258,10 +259,16 @@ class _Reckoning:
     def _delete(self, branch: _Branch, probability: float, on: int) -> bool:
         if branch.suspended is None or on < self._deletion(branch.suspended) or self._on_hold(on):
             return False
-        if self._proof_days is not None and (branch.warned is None or branch.warned > on - self._proof_days):
+        if not self._may_go(branch, on):
             return False
         self._note("box.deleted", on, probability)
         return True
+
+    def _may_go(self, branch: _Branch, on: int) -> bool:
+        """Whether it is proved in time that the holder was warned, where that must be proved."""
+        if self._proof_days is None or self._standing.approved:
+            return True
+        return branch.warned is not None and branch.warned <= on - self._proof_days
 
     def _warn(self, branch: _Branch, probability: float, on: int, since: int) -> _Branch:
         if branch.suspended is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, and_, func, not_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from lifecycle_jobs.db.dialect import days_between
 from lifecycle_jobs.db.tables import boxes, charges, events
@@ -48,9 +48,10 @@ _ALWAYS: Final = tuple(
             "end."
         ),
         spoken(
-            "A box whose charges are all declined is not paid by hand; credit is spent in the order of dates, boxes "
-            "first."
+            "A box whose charges are all declined is not paid by hand; credit is spent in the order of dates, on one "
+            "date on boxes first."
         ),
+        spoken("Each box is paid or declined by itself, also where one holder or one domain has several."),
         spoken("The gateway answers every charge, every e-mail is delivered on its day, and there is a run every day."),
         spoken("Deletions over the cap are counted on their day, as if they were approved."),
         spoken(
@@ -87,11 +88,11 @@ def _declines(connection: Connection, first: date, given: Given) -> tuple[dict[s
         else:
             by_slot = {slot: declined[kind][slot] / number for slot, number in made[kind].items()}
             rates[kind] = Declines(refused / tried if tried else 0.0, share_hard, by_slot)
-        told.append(_told_of(kind, rates[kind], None if kind in given.declines else tried))
+        told.append(_told_of(kind, rates[kind], None if kind in given.declines else tried, given.hard_share))
     return rates, told
 
 
-def _told_of(kind: str, declines: Declines, tried: int | None) -> Sentence:
+def _told_of(kind: str, declines: Declines, tried: int | None, hard_given: float | None) -> Sentence:
     """Where the rates of a kind come from: so many charges of the last year, or they were given (none)."""
     known = {"kind": Sentence(CODES["method"][kind]), "rate": declines.otherwise, "hard": declines.hard}
     if tried == 0:
@@ -100,9 +101,16 @@ def _told_of(kind: str, declines: Declines, tried: int | None) -> Sentence:
         return Sentence(
             spoken("{kind}: {rate} of charges are declined (given); {hard} of declines are for good."), known
         )
+    known["number"] = tried
+    if hard_given is not None:
+        text = spoken(
+            "{kind}: {rate} of {number} charges of the last year were declined, by slot; {hard} of declines are taken "
+            "to be for good (given)."
+        )
+        return Sentence(text, known)
     return Sentence(
         spoken("{kind}: {rate} of {number} charges of the last year were declined, by slot; {hard} of them for good."),
-        known | {"number": tried},
+        known,
     )
 
 
@@ -110,7 +118,9 @@ def _by_hand(connection: Connection, span: Span, given: Given) -> tuple[ByHand, 
     first, days = span.first, days_between(events.c.occurred_on, events.c.term_expires_on)
     rows = connection.execute(
         select(days, func.count())
+        .join(boxes, boxes.c.id == events.c.box_id)
         .where(
+            _left_to_its_holder(span.catalog),
             events.c.run_on.is_(None),
             events.c.run_pass.is_(None),
             events.c.kind.in_(("box.renewed", "box.domain_renewed")),
@@ -156,5 +166,14 @@ def _never_paid(connection: Connection, catalog: Catalog, first: date) -> int:
         boxes.c.expires_on >= first - YEAR,
         boxes.c.expires_on < first,
     )
-    by_hand = not_(renews_itself(catalog))
-    return connection.scalar(select(func.count()).select_from(boxes).where(unpaid, by_hand)) or 0
+    counted = select(func.count()).select_from(boxes).where(unpaid, _left_to_its_holder(catalog))
+    return connection.scalar(counted) or 0
+
+
+def _left_to_its_holder(catalog: Catalog) -> ColumnElement[bool]:
+    """The box is one of those of which a share is taken to be paid by hand (`alike.may_be_paid_by_hand`).
+
+    Asked of it as it is now, as what it was then is not kept. A renewal of another one outside a run is a charge whose
+    answer came late, or the holder's help after a decline: it tells nothing of who has to think of it himself.
+    """
+    return and_(boxes.c.cancelled_on.is_(None), ~renews_itself(catalog))

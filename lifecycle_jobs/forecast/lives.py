@@ -12,7 +12,7 @@ from datetime import date, timedelta
 
 from lifecycle_jobs.forecast.course import Courses, Happening, Standing
 from lifecycle_jobs.forecast.population import AddonGroup, BoxGroup
-from lifecycle_jobs.policy import Catalog, addon_step, renewed_until, whole_years
+from lifecycle_jobs.policy import addon_step, renewed_until
 
 _DAY = timedelta(days=1)
 
@@ -29,18 +29,21 @@ class Term:
 
 @dataclass(slots=True)
 class Life:
-    """The probability of each kind of event by date, and the terms in order of E."""
+    """The probability of each kind of event by date, and the terms in order of E.
+
+    `caught_up_on` is when an add-on is renewed for all the years that its box has gone on without it.
+    """
 
     events: defaultdict[tuple[str, date], float] = field(default_factory=lambda: defaultdict(float))
     terms: list[Term] = field(default_factory=list)
+    caught_up_on: date | None = None
 
 
 class Lives:
     """The lives of boxes and add-ons up to a last day."""
 
-    def __init__(self, courses: Courses, catalog: Catalog, first: date, last: date) -> None:
+    def __init__(self, courses: Courses, first: date, last: date) -> None:
         self._courses = courses
-        self._catalog = catalog
         self._first = first
         self._last = last
         self._known: dict[tuple[date, int, Standing], Life] = {}
@@ -65,6 +68,8 @@ class Lives:
                 return life
             ends, funded = group.box.expires_on, funded - 1
         for term in self.of_box(group.box).terms:
+            if ends >= term.renewed_until:
+                continue  # it lasts beyond the next term of its box already
             # A payment by hand comes in after the day's run, and the next one sees to the add-on.
             renewals = [(on if in_run else on + _DAY, share) for (on, in_run), share in term.renewals.items()]
             if funded <= 0:
@@ -82,17 +87,18 @@ class Lives:
 
     def _catch_up(self, life: Life, group: AddonGroup) -> bool:
         """An add-on that its box has left behind, on the first day; whether it goes on with its box."""
-        years = whole_years(group.expires_on, group.box.expires_on)
         step = addon_step(
             followed=True,
             cancelled=False,
             addon_expires_on=group.expires_on,
             on=self._first,
-            cost_cents=self._catalog.gross(group.yearly_net_cents * years),
-            balance_cents=group.balance_cents,
+            # Whether the credit suffices for it, in its turn, is known.
+            cost_cents=0 if group.funded else 1,
+            balance_cents=0,
         )
         if step == "renew":
             self._note(life, "addon.renewed", self._first, 1.0)
+            life.caught_up_on = self._first
             return True
         if step == "announce_short" and not group.announced:
             self._note(life, "addon.credit_short", self._first, 1.0)
@@ -151,5 +157,6 @@ class Lives:
             hard=False,
             not_attempted=False,
             warned=None,
+            approved=False,
             funded=max(0, standing.funded - 1),
         )

@@ -25,8 +25,8 @@ class AddonGroup:
     """Add-ons that credit pays, or that were given up, alike in themselves and in their boxes.
 
     `box` is the group of their boxes (its numbers do not matter here), `cost_cents` what renewing all of them for their
-    boxes' years costs. Where the box has gone on without them (`followed`), what they owe is asked one by one:
-    `yearly_net_cents` and the `balance_cents` of their holders are those of each.
+    boxes' years costs. Where the box has gone on without them (`followed`), `behind_cents` is what catching up with it
+    costs all of them.
     """
 
     box: BoxGroup
@@ -35,10 +35,9 @@ class AddonGroup:
     funded: int
     followed: bool
     announced: bool
-    yearly_net_cents: int
-    balance_cents: int
     number: int
     cost_cents: int
+    behind_cents: int
 
 
 @dataclass(frozen=True, slots=True)

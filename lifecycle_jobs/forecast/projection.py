@@ -12,7 +12,7 @@ from lifecycle_jobs.forecast.contents import MESSAGES, Forecast, ForecastDay
 from lifecycle_jobs.forecast.course import Courses
 from lifecycle_jobs.forecast.lives import Life, Lives
 from lifecycle_jobs.forecast.population import AddonGroup, BoxGroup, Population
-from lifecycle_jobs.policy import Catalog, deletion_cap
+from lifecycle_jobs.policy import deletion_cap
 
 _TOLD: Final = frozenset(MESSAGES)
 _SILENT: Final[Mapping[tuple[str, date], float]] = {}
@@ -22,7 +22,6 @@ Told = Mapping[tuple[str, date], float]
 
 def project(
     population: Population,
-    catalog: Catalog,
     assumptions: Assumptions,
     *,
     proof_days: int | None,
@@ -33,7 +32,7 @@ def project(
 
     Deletions over the cap are counted on their day, as if a person approved them.
     """
-    lives = Lives(Courses(assumptions, proof_days), catalog, population.first, population.last)
+    lives = Lives(Courses(assumptions, proof_days), population.first, population.last)
     number_of_days = (population.last - population.first).days + 1
     days = {
         on: ForecastDay(on) for on in (population.first + timedelta(days=number) for number in range(number_of_days))
@@ -87,7 +86,8 @@ def _count_addons(days: Mapping[date, ForecastDay], group: AddonGroup, life: Lif
         figures.events[kind] += expected
         figures.emails[kind] += expected
         if kind == "addon.renewed":
-            figures.addon_cents += probability * group.cost_cents
+            caught_up = 1.0 if on == life.caught_up_on else 0.0
+            figures.addon_cents += (probability - caught_up) * group.cost_cents + caught_up * group.behind_cents
 
 
 def _spared(held: Iterable[Sequence[str]], told: Mapping[str, Told]) -> Mapping[tuple[str, date], float]:

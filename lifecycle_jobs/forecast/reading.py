@@ -13,9 +13,9 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, exists, func, literal, or_, select
 
 from lifecycle_jobs.db.dialect import joined, listed
-from lifecycle_jobs.db.tables import addons, boxes, customers, events
+from lifecycle_jobs.db.tables import addons, boxes, events
 from lifecycle_jobs.forecast.alike import Alike
-from lifecycle_jobs.forecast.demands import terms_met
+from lifecycle_jobs.forecast.demands import terms_met, years_behind
 from lifecycle_jobs.forecast.population import AddonGroup, BoxGroup, Population
 from lifecycle_jobs.forecast.prices import gross_in_sql
 from lifecycle_jobs.forecast.span import Span
@@ -99,19 +99,15 @@ def _alike_addons(alike: Alike) -> Select[Any]:
     )
     yearly = addons.c.quantity * addons.c.unit_price_cents
 
-    def if_followed(value: ColumnElement[Any], otherwise: Any) -> ColumnElement[Any]:
-        return case((followed, value), else_=otherwise)
-
     parts: list[ColumnElement[Any]] = [
         box.c.name,
         addons.c.expires_on,
         case((addons.c.cancelled_on.is_not(None), "1"), else_="0"),
         func.coalesce(credit.c.terms, 0),
-        if_followed(literal("1"), "0"),
+        case((followed, "1"), else_="0"),
         case((and_(followed, announced), "1"), else_="0"),
-        if_followed(yearly, 0),
-        if_followed(customers.c.credit_cents, 0),
         gross_in_sql(span.catalog, yearly * boxes.c.renewal_years),
+        case((followed, gross_in_sql(span.catalog, yearly * years_behind())), else_=0),
     ]
     name = joined(*[each for part in parts for each in (part, literal(_BETWEEN))][:-1])
     return (
@@ -119,7 +115,6 @@ def _alike_addons(alike: Alike) -> Select[Any]:
         .select_from(
             addons.join(box, box.c.box_id == addons.c.box_id)
             .join(boxes, boxes.c.id == addons.c.box_id)
-            .join(customers, customers.c.customer_id == boxes.c.customer_id)
             .outerjoin(credit, credit.c.addon_id == addons.c.addon_id)
         )
         .where(addons.c.status == "active", concerned)
@@ -127,7 +122,7 @@ def _alike_addons(alike: Alike) -> Select[Any]:
 
 
 def _addon_group(alike: Alike, name: str, number: int) -> AddonGroup | None:
-    box_name, expires, cancelled, funded, followed, announced, yearly, balance, cost_cents = name.split(_BETWEEN)
+    box_name, expires, cancelled, funded, followed, announced, cost_cents, behind_cents = name.split(_BETWEEN)
     box = alike.group(box_name, 0)
     if box is None:
         return None
@@ -138,8 +133,7 @@ def _addon_group(alike: Alike, name: str, number: int) -> AddonGroup | None:
         funded=int(funded),
         followed=followed == "1",
         announced=announced == "1",
-        yearly_net_cents=int(yearly),
-        balance_cents=int(balance),
         number=number,
         cost_cents=number * int(cost_cents),
+        behind_cents=number * int(behind_cents),
     )

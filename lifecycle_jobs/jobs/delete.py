@@ -110,11 +110,12 @@ def refusals(task: Task, rules: DeletionSettings) -> Refusals:
                 messages.c.accepted_on <= days_from(task.on, -rules.delivered_warning_days),
             )
         )
-        reasons.append(("no_delivered_warning", ~or_(warned, _approved_by_a_clerk())))
+        reasons.append(("no_delivered_warning", ~or_(warned, approved_by_a_clerk())))
     return reasons
 
 
-def _approved_by_a_clerk() -> ColumnElement[bool]:
+def approved_by_a_clerk() -> ColumnElement[bool]:
+    """A person has let the box go although no warning could be delivered."""
     return exists().where(
         deletion_approvals.c.box_id == boxes.c.id, deletion_approvals.c.term_expires_on == boxes.c.expires_on
     )

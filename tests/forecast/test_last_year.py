@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from lifecycle_jobs.db.session import Store
@@ -80,12 +82,37 @@ def test_the_share_that_is_paid_by_hand_and_when_are_those_of_the_last_year(last
     assert by_hand.days_before == {5: 1.0}
 
 
+def test_what_cancelled_and_renewing_boxes_do_says_nothing_of_who_pays_by_hand(last_year: Store) -> None:
+    with last_year.write() as connection:
+        notice = SOME_TIME_AGO - 30 * DAY
+        factories.box(connection, "left@x.it", status="suspended", expires_on=SOME_TIME_AGO, cancelled_on=notice)
+        renewing: dict[str, Any] = {
+            "auto_renew": True,
+            "payment_method_id": "pm1",
+            "expires_on": SOME_TIME_AGO + 365 * DAY,
+        }
+        for name in ("answered.late@x.it", "helped.after.a.decline@x.it"):
+            box = factories.box(connection, name, **renewing)
+            factories.event(
+                connection, "box.renewed", box_id=box, occurred_on=SOME_TIME_AGO, term_expires_on=SOME_TIME_AGO
+            )
+
+    by_hand = assumed(last_year, Given({})).by_hand
+
+    assert by_hand.rate == pytest.approx(1 / 3)
+    assert by_hand.days_before == {5: 1.0}
+
+
 def test_what_is_given_goes_before_what_was_measured(last_year: Store) -> None:
     assumptions = assumed(last_year, Given({"card": 0.05}, 0.2, 0.6))
 
     assert assumptions.of("card") == Declines(0.05, hard=0.2)
     assert assumptions.by_hand.rate == 0.6
     assert "card: 5.0 % of charges are declined (given); 20.0 % of declines are for good." in told(assumptions)
+    assert told(assumed(last_year, Given({}, 0.2)))[0] == (
+        "card: 25.0 % of 4 charges of the last year were declined, by slot; 20.0 % of declines are taken to be for "
+        "good (given)."
+    )
 
 
 def test_it_is_told_in_the_language_of_who_reads_it(last_year: Store) -> None:

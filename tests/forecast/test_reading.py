@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,15 @@ from sqlalchemy import event, literal, select
 
 from lifecycle_jobs.db.conditions import none_of
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import boxes
+from lifecycle_jobs.db.tables import addons, boxes
+from lifecycle_jobs.errors import ConfigurationError
 from lifecycle_jobs.forecast import forecast
+from lifecycle_jobs.forecast.demands import years_behind
 from lifecycle_jobs.forecast.last_year import Given
 from lifecycle_jobs.forecast.prices import gross_in_sql, renews_itself
 from lifecycle_jobs.jobs.eligibility import not_eligible
 from lifecycle_jobs.jobs.task import Task
-from lifecycle_jobs.policy import Catalog
+from lifecycle_jobs.policy import Catalog, whole_years
 from lifecycle_jobs.runs import Run
 from tests import factories
 from tests.daily import settings_for
@@ -82,6 +85,52 @@ def test_credit_is_spent_in_the_order_of_dates(store: Store, tmp_path: Path) -> 
     assert funded == {TODAY + 10 * DAY: 1, TODAY + 20 * DAY: 1, TODAY + 30 * DAY: 0}
 
 
+def test_the_next_term_of_one_comes_before_the_first_of_another_where_its_date_does(
+    store: Store, tmp_path: Path
+) -> None:
+    with store.write() as connection:
+        factories.customer(connection, credit=3000)
+        factories.method(connection, kind="credit")
+        by_credit: dict[str, Any] = {"auto_renew": True, "payment_method_id": "pm1"}
+        for name, days, years in (("yearly", 30, 1), ("late", 450, 5)):
+            ends = TODAY + days * DAY
+            factories.box(connection, f"{name}@pec.it", expires_on=ends, renewal_years=years, **by_credit)
+
+    found = population(store, settings_for(tmp_path), TODAY, 18)
+
+    funded = {group.expires_on: group.standing.funded for group in found.boxes.values()}
+    assert funded == {TODAY + 30 * DAY: 2, TODAY + 450 * DAY: 0}
+
+
+@pytest.mark.parametrize(
+    ("addon", "box"),
+    [
+        (date(2027, 3, 31), date(2028, 3, 31)),
+        (date(2027, 3, 31), date(2030, 3, 31)),
+        (date(2027, 3, 10), date(2028, 3, 31)),
+        (date(2027, 3, 31), date(2028, 3, 10)),
+        (date(2027, 2, 28), date(2028, 2, 29)),
+        (date(2028, 2, 29), date(2029, 2, 28)),
+    ],
+)
+def test_the_years_that_an_addon_is_behind_are_counted_as_the_policy_does(store: Store, addon: date, box: date) -> None:
+    with store.write() as connection:
+        factories.customer(connection)
+        factories.addon(connection, "a", factories.box(connection, expires_on=box), expires_on=addon)
+
+        behind = select(years_behind()).join_from(addons, boxes, boxes.c.id == addons.c.box_id)
+        assert connection.scalar(behind) == whole_years(addon, box)
+
+
+def test_a_plan_that_is_not_in_the_configuration_is_named(store: Store, tmp_path: Path) -> None:
+    with store.write() as connection:
+        factories.customer(connection)
+        factories.box(connection, plan="gone")
+
+    with pytest.raises(ConfigurationError, match=r"plans\.gone: there are boxes of this plan"):
+        forecast(store, settings_for(tmp_path), TODAY, 1, Given({}))
+
+
 def test_ten_times_as_many_boxes_take_no_statement_more(store: Store, tmp_path: Path) -> None:
     settings = with_brief_plan(settings_for(tmp_path))
     asked = []
@@ -95,7 +144,7 @@ def test_ten_times_as_many_boxes_take_no_statement_more(store: Store, tmp_path: 
         with store.write() as connection:
             crowd.moved_to(connection).settle(90)
 
-    assert asked[0] == asked[1] < 10
+    assert asked[0] == asked[1] < 10 + len(settings.plans)  # each plan in use is looked for
 
 
 def test_what_is_asked_of_each_box_is_found_by_an_index(sqlite_store: Store, tmp_path: Path) -> None:
