@@ -35,6 +35,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+import structlog
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -70,6 +71,8 @@ from lifecycle_jobs.policy import months_later
 from lifecycle_jobs.settings import Settings
 from lifecycle_jobs.stops import Switch, heeding
 from lifecycle_jobs.webhooks.take_up import goes_out, looked_through
+
+log = structlog.get_logger()
 
 NAME: Final = "maintenance"
 _AT_A_TIME: Final = 500
@@ -307,7 +310,14 @@ def _plans(settings: Settings, on: date, deleted: Deleted, *, remove: bool) -> N
     chosen = settings.day_plans
     if chosen.directory is None:
         return
-    over = plan_file.no_longer_kept(chosen.directory, on, chosen.keep_days)
-    if remove:
-        plan_file.forget(over)
+    try:
+        over = plan_file.no_longer_kept(chosen.directory, on, chosen.keep_days)
+        if remove:
+            plan_file.forget(over)
+    except FileNotFoundError:
+        return  # there is no such folder yet, or somebody who made a plan was faster
+    except OSError as error:
+        # What has been deleted is to be told all the same.
+        log.warning("plans_not_deleted", directory=str(chosen.directory), error=type(error).__name__)
+        return
     deleted.plans = len(over)

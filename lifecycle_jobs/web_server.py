@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -23,19 +23,28 @@ _ASKED_WITHIN = 10.0
 
 
 class _Impatient(H11Protocol):
-    """Closes a connection on which no whole request comes in time.
+    """Closes a connection on which no whole request comes in time, also one that comes byte by byte.
 
-    Otherwise whoever opens enough of them and says nothing leaves no room for anybody else.
+    Otherwise whoever opens enough of them leaves no room for anybody else.
     """
+
+    _seen: object = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", transport))
-        self.loop.call_later(_ASKED_WITHIN, self._give_up)
+        self.loop.call_later(_ASKED_WITHIN, self._look)
 
-    def _give_up(self) -> None:
-        cycle: object = getattr(self, "cycle", None)  # uvicorn's types deny that there is none at first
-        if cycle is None and not self.transport.is_closing():
+    def _look(self) -> None:
+        """Each time: whether it has been the visitor's turn since the last one, and it still is the same request."""
+        if self.transport.is_closing():
+            return
+        cycle: Any = getattr(self, "cycle", None)  # uvicorn's types deny that there is none at first
+        theirs = cycle is None or cycle.more_body or cycle.response_complete
+        if theirs and cycle is self._seen:
             self.transport.close()
+            return
+        self._seen = cycle if theirs else None
+        self.loop.call_later(_ASKED_WITHIN, self._look)
 
 
 class WebServer:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, delete, insert, update
+from structlog.testing import capture_logs
 
 from lifecycle_jobs import lease, operators, retention
 from lifecycle_jobs.db import tables
@@ -382,3 +383,16 @@ def test_plans_of_days_long_past_go_too(lived: Store, settings: Settings) -> Non
     assert old.exists()
     assert sweep(lived, settings).plans == 1
     assert list(folder.iterdir()) == [young]
+
+
+def test_a_plan_that_cannot_be_deleted_does_not_hide_what_was(lived: Store, settings: Settings) -> None:
+    folder = settings.day_plans.directory
+    assert folder is not None
+    (folder / "2026-01-01-0123456789abcdef.jsonl.gz").mkdir(parents=True)
+    os.utime(folder / "2026-01-01-0123456789abcdef.jsonl.gz", (0, 0))
+
+    with capture_logs() as lines:
+        deleted = sweep(lived, settings)
+
+    assert (deleted.messages > 0, deleted.plans) == (True, 0)
+    assert [line["event"] for line in lines if line["log_level"] == "warning"] == ["plans_not_deleted"]

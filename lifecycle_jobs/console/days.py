@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from lifecycle_jobs.console.office import Office
-from lifecycle_jobs.console.pages import parse_day
+from lifecycle_jobs.console.pages import parse_day, parse_number
 from lifecycle_jobs.console.routes import Asked, page
 from lifecycle_jobs.console.today import show_run
 from lifecycle_jobs.db.tables import boxes, events, message_events, messages, run_jobs
@@ -102,7 +102,8 @@ def _place(after: str) -> tuple[int, str, int]:
     """Where a page begins. Whatever else is typed into the address is the beginning."""
     run_pass, _, rest = after.partition("|")
     event_id, _, customer = rest.partition("|")
-    return (int(run_pass), customer, int(event_id)) if run_pass.isdecimal() and event_id.isdecimal() else (1, "", 0)
+    begin, after_event = parse_number(run_pass), parse_number(event_id)
+    return (1, "", 0) if begin is None or after_event is None else (begin, customer, after_event)
 
 
 def _shown(speech: Speech, row: Row[Any]) -> dict[str, Any]:

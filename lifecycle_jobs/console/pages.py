@@ -68,6 +68,7 @@ class Pages:
             "provider": self._provider,
             "visitor": visitor,
             "path": request.url.path,
+            "here": here(request),
             "theme": theme_of(request),
             "token": token_of(request),
             "navigation": NAVIGATION,
@@ -127,6 +128,13 @@ def parse_day(text: str) -> date | None:
 def parse_number(text: str) -> int | None:
     """The number of a row as it stands in an address; none if it is none of ours."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= _LONGEST else None
+
+
+def here(request: Request) -> str:
+    """Where to come back to: this page, with all that was asked of it; the first one for what was sent to us."""
+    if request.method not in {"GET", "HEAD"}:
+        return "/"
+    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
 
 
 @cache

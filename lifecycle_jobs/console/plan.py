@@ -139,6 +139,10 @@ def _make(asked: Asked) -> Response:
     others = [piece for piece in office.work.named(PLANS) if piece is not before]
     for piece in [before, *others[_KEPT - 1 :]]:
         forget(office, piece)
+    # What came of the plan before, and how it had changed, is not said of this one.
+    done = office.work.find(f"{DONE}{on}")
+    if done is not None and not done.under_way:
+        office.work.forget(done)
     office.work.begin(f"{PLANS}{on}", visitor.name, do)
     return RedirectResponse(f"/plan?date={on}", status_code=303)
 

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from lifecycle_jobs.console.forms import read_form, token_fits
 from lifecycle_jobs.console.office import Office
-from lifecycle_jobs.console.pages import language_of
+from lifecycle_jobs.console.pages import here, language_of
 from lifecycle_jobs.console.visitors import Visitor
 from lifecycle_jobs.errors import LifecycleError
 from lifecycle_jobs.languages import Speech, spoken
@@ -101,5 +101,4 @@ def _sign_in_first(office: Office, request: Request) -> Response:
         )
     if request.headers.get("hx-request"):
         return Response(status_code=401, headers={"HX-Redirect": "/sign-in"})
-    there = request.url.path if request.method == "GET" else "/"
-    return RedirectResponse(f"/sign-in?next={quote(there)}", status_code=303)
+    return RedirectResponse(f"/sign-in?next={quote(here(request))}", status_code=303)

@@ -62,7 +62,8 @@ class Need:
     """Something that waits for a person: how many, of what, and the page where it is seen to."""
 
     number: int
-    what: str
+    one: str
+    many: str
     where: str
 
 
@@ -140,23 +141,35 @@ _FAILED: Final = (
 )
 
 
+_TO_BE_APPROVED: Final = spoken("job that waits to be approved"), spoken("jobs that wait to be approved")
+_WITHOUT_ANSWER: Final = spoken("charge without an answer"), spoken("charges without an answer")
+_NOT_TAKEN: Final = spoken("payment that no order took"), spoken("payments that no order took")
+_PARKED: Final = spoken("row that failed and was set aside"), spoken("rows that failed and were set aside")
+_NOT_TRIED: Final = spoken("renewal that could not be tried"), spoken("renewals that could not be tried")
+_NOT_DELIVERED: Final = spoken("e-mail that failed for good"), spoken("e-mails that failed for good")
+_TOLD: Final = (
+    spoken("dispute, refund or contradiction told by the bank"),
+    spoken("disputes, refunds and contradictions told by the bank"),
+)
+_HELD_BACK: Final = spoken("box held back from deletion"), spoken("boxes held back from deletion")
+
+
 def _needs(office: Office, shown: RunShown | None) -> Iterator[Need]:
     """The most pressing first."""
     today = office.today
     if shown is not None:
         refused = sum(job.refused is not None for job in shown.jobs)
         if refused:
-            yield Need(refused, spoken("jobs that wait to be approved"), f"/plan?date={shown.on}")
+            yield Need(refused, *_TO_BE_APPROVED, f"/plan?date={shown.on}")
     with office.store.read() as connection:
         told, _ = notices.list_for_staff(connection, today, 1)
         found = [
-            (list_unresolved(connection, today).total, spoken("charges without an answer"), "/unresolved"),
-            (list_refunds(connection, today).total, spoken("payments that no order took"), "/unresolved"),
-            (list_parked(connection).total, spoken("rows that failed and were set aside"), "/unresolved"),
-            (list_not_attempted(connection, today).total, spoken("renewals that could not be tried"), "/unresolved"),
-            (listing(connection, _FAILED, limit=1).total, spoken("e-mails that failed for good"), _FAILED_MESSAGES),
-            (told, spoken("disputes, refunds and contradictions told by the bank"), "/unresolved"),
+            (list_unresolved(connection, today).total, _WITHOUT_ANSWER, "/unresolved"),
+            (list_refunds(connection, today).total, _NOT_TAKEN, "/unresolved"),
+            (list_parked(connection).total, _PARKED, "/unresolved"),
+            (list_not_attempted(connection, today).total, _NOT_TRIED, "/unresolved"),
+            (listing(connection, _FAILED, limit=1).total, _NOT_DELIVERED, _FAILED_MESSAGES),
+            (told, _TOLD, "/unresolved"),
         ]
-    held_back = list_held_back(office.store, office.settings, today).total
-    found.append((held_back, spoken("boxes held back from deletion"), "/unresolved"))
-    yield from (Need(number, what, where) for number, what, where in found if number)
+    found.append((list_held_back(office.store, office.settings, today).total, _HELD_BACK, "/unresolved"))
+    yield from (Need(number, *what, where) for number, what, where in found if number)

@@ -93,11 +93,12 @@ class Visitors:
     def origin_of(self, request: Request) -> str:
         """Where a request comes from: its sender, or whom a trusted proxy names as that.
 
-        Of several names, the last that is no proxy of ours: those before it the sender may have made up.
+        Of several names, the last that is no proxy of ours: those before it the sender may have made up. Without a
+        `public_url` there is no proxy, and whoever is on this machine could name a new place for each attempt.
         """
         sender = "" if request.client is None else request.client.host
         proxies = self._settings.trusted_proxies
-        if sender not in proxies:
+        if sender not in proxies or not self._settings.public_url:
             return sender
         named = [name.strip() for each in request.headers.getlist("x-forwarded-for") for name in each.split(",")]
         last = next((name for name in reversed(named) if name not in proxies), sender)

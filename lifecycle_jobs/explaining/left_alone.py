@@ -118,10 +118,10 @@ def _declined_for_good(asked: _Asked) -> str:
     charge = asked.last_charge("declined")
     if charge is None:
         return asked.speech(
-            "its card was declined for good: the bank says not to ask again, only another method is charged"
+            "its payment method was declined for good: the bank says not to ask again, only another method is charged"
         )
     return asked.speech(
-        "its card was declined for good on {on} ({code}): "
+        "its payment method was declined for good on {on} ({code}): "
         "the bank says not to ask again, only another method is charged",
         on=charge.attempted_on,
         code=code_text(asked.speech, "decline", charge.decline_code),

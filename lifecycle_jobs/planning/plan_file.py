@@ -24,6 +24,9 @@ from lifecycle_jobs.jobs.actions import Action
 from lifecycle_jobs.whole_files import write_whole
 
 _NAME = re.compile(r"(\d{4}-\d{2}-\d{2})-([0-9a-f]{16})\.jsonl\.gz")
+_UNFINISHED = re.compile(r"\.\d{4}-\d{2}-\d{2}-[0-9a-f]{16}\.jsonl\.gz\.")
+"""What a process has left behind that was killed while it kept a plan."""
+
 _FAST = 1
 """Level of compression: such files shrink to a tenth even so, and a run waits for it."""
 
@@ -127,20 +130,23 @@ def find(folder: Path, on: date, digest: str) -> Path | None:
 def no_longer_kept(folder: Path, today: date, days: int) -> Sequence[Path]:
     """The plans whose date lies more than so many days back, and the day on which they were made too.
 
-    The plan of a date long past, made to replay it, would otherwise be gone at once.
+    The plan of a date long past, made to replay it, would otherwise be gone at once. Raises OSError if it cannot be
+    told.
     """
     first = today - timedelta(days=days)
-    return [
-        path
-        for path in folder.glob("*.jsonl.gz")
-        if (named := _NAME.fullmatch(path.name)) and date.fromisoformat(named[1]) < first and _made_on(path) < first
-    ]
+    return [path for path in folder.iterdir() if _is_over(path, first)]
 
 
 def forget(plans: Sequence[Path]) -> None:
-    """Remove them."""
+    """Remove them. Raises OSError if they are another user's."""
     for path in plans:
         path.unlink(missing_ok=True)
+
+
+def _is_over(path: Path, first: date) -> bool:
+    named = _NAME.fullmatch(path.name)
+    over = _UNFINISHED.match(path.name) if named is None else date.fromisoformat(named[1]) < first
+    return bool(over) and _made_on(path) < first
 
 
 def _made_on(path: Path) -> date:

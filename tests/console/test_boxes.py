@@ -103,6 +103,19 @@ def test_the_page_of_a_box_tells_its_past_its_future_and_why(
     assert said.index("suspension if it is not paid") < said.index("expiry alert 30 days before")
 
 
+def test_an_addon_of_space_is_counted_in_gb_and_one_of_your_own_is_not(sqlite_store: Store, operator: Browser) -> None:
+    with sqlite_store.write() as connection:
+        factories.customer(connection)
+        box = factories.box(connection, "a@pec.it")
+        for kind in ("extra_archive", "sms_alert"):
+            factories.addon(connection, kind, box, kind=kind, quantity=2)
+
+    page = operator.read("/boxes/a@pec.it")
+
+    assert "extra archive space, 2 GB" in page
+    assert page.count(" GB") == 1
+
+
 def test_of_a_deleted_box_the_past_is_told(store: Store, anew: Callable[[], Browser]) -> None:
     with store.write() as connection:
         factories.customer(connection)

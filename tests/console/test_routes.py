@@ -92,6 +92,20 @@ def test_signing_in_leads_to_the_page_that_was_asked_for(url: str) -> None:
     assert answer.url == f"{url}/calendar"
 
 
+def test_who_signs_in_or_chooses_a_language_comes_back_to_all_that_was_asked(url: str) -> None:
+    browser = Browser(url)
+    assert browser.get("/plan?date=2027-03-24").url == f"{url}/sign-in?next=/plan%3Fdate%3D2027-03-24"
+    browser.sign_in("vera")
+
+    assert 'name="back" value="/plan?date=2027-03-24"' in browser.get("/plan?date=2027-03-24").text
+
+
+def test_a_page_that_answers_a_form_leads_back_to_one_that_can_be_asked_for(operator: Browser) -> None:
+    answer = operator.fill_in("/stop", {"why": " "})
+
+    assert (answer.status_code, 'name="back" value="/"' in answer.text) == (422, True)
+
+
 def test_signing_out_ends_the_session(viewer: Browser) -> None:
     viewer.fill_in("/sign-out", {})
 

@@ -42,3 +42,5 @@ def test_a_viewer_is_told_and_not_asked(operator: Browser, viewer: Browser) -> N
 
     assert "The emergency stop is on" in page
     assert "Resume" not in page
+    assert "Only an operator may do this." in viewer.read("/stop")
+    assert 'action="/resume"' not in viewer.get("/stop").text

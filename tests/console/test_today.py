@@ -104,7 +104,7 @@ def test_what_waits_for_a_person_is_counted(
 
     page = anew().read("/")
 
-    assert "1 e-mails that failed for good" in page
+    assert "1 e-mail that failed for good" in page
     assert "A gap is suspected" in page
 
 
@@ -128,4 +128,4 @@ def test_a_job_that_refused_its_work_leads_to_the_plan_that_can_be_approved(
 
     page = anew().get("/").text
 
-    assert f'<a href="/plan?date={today}"><span class="n">1</span> jobs that wait to be approved</a>' in page
+    assert f'<a href="/plan?date={today}"><span class="n">1</span> job that waits to be approved</a>' in page

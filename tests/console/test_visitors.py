@@ -238,14 +238,23 @@ def test_a_visitor_comes_from_where_a_trusted_proxy_says(
     sqlite_store: Store, tmp_path: Path, sender: str, named: list[str], origin: str
 ) -> None:
     proxies = ("127.0.0.1", "::1", "10.0.0.7")
-    desk = Visitors(console_settings(tmp_path, sqlite_store, trusted_proxies=proxies).console, key=None, owner="root")
+    behind = {"trusted_proxies": proxies, "public_url": "https://console.example.it"}
+    desk = Visitors(console_settings(tmp_path, sqlite_store, **behind).console, key=None, owner="root")
     headers = [(b"x-forwarded-for", each.encode()) for each in named]
 
     assert desk.origin_of(Request({"type": "http", "headers": headers, "client": (sender, 5)})) == origin
 
 
+def test_where_there_is_no_proxy_nobody_names_a_place(desk: Visitors) -> None:
+    request = Request({"type": "http", "headers": [(b"x-forwarded-for", b"192.0.2.9")], "client": ("127.0.0.1", 5)})
+
+    assert desk.origin_of(request) == "127.0.0.1"
+
+
 def test_behind_a_proxy_only_the_place_that_failed_is_held_off(sqlite_store: Store, tmp_path: Path) -> None:
-    with served(console_settings(tmp_path, sqlite_store)) as address:
+    settings = console_settings(tmp_path, sqlite_store, public_url="http://localhost:8470")
+    with capture_logs() as lines, served(settings):
+        address = f"http://127.0.0.1:{lines[0]['port']}"
         guesser, olga = Browser(address), Browser(address)
         for attempt in range(FAILURES_ALLOWED):
             sent = {"name": f"name{attempt}", "password": "wrong"}

@@ -237,7 +237,7 @@ def test_a_card_that_was_declined_for_good_is_not_asked_again(store: Store, tmp_
 
     ((reason, told),) = said(store, tmp_path, "auto_renew", box_id, E)
     assert reason == "declined_for_good"
-    assert told.startswith("its card was declined for good on 24 March 2027 (card reported stolen)")
+    assert told.startswith("its payment method was declined for good on 24 March 2027 (card reported stolen)")
 
 
 def test_an_outage_of_the_gateway_is_no_reason_to_suspend(store: Store, tmp_path: Path) -> None:

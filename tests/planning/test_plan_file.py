@@ -53,6 +53,10 @@ def test_plans_are_forgotten_after_their_days_and_other_files_are_left_alone(wri
     for age in (29, 30, 31):
         plan_file.keep(folder, ON - timedelta(days=age), HASH, written)
     (folder / "mine.jsonl.gz").write_text("not a plan")
+    # Of a process that was killed while it kept a plan.
+    unfinished = folder / f".2026-01-01-{HASH}.jsonl.gz.x1y2"
+    unfinished.write_bytes(b"half")
+    os.utime(unfinished, (0, 0))
 
     plan_file.forget(plan_file.no_longer_kept(folder, ON, 30))
 

@@ -15,6 +15,7 @@ from lifecycle_jobs.report.contents import DailyReport
 from lifecycle_jobs.report.pages import FOLDER, ReportPages, check_templates
 from lifecycle_jobs.report.samples import BUSY, MISSING, QUIET, SAMPLES
 from lifecycle_jobs.settings import Settings
+from lifecycle_jobs.status import Listing
 from tests.daily import settings_for
 
 
@@ -49,6 +50,21 @@ def put(folder: Path, path: str, text: str) -> None:
 def test_the_subject_says_the_verdict(pages: ReportPages, report: DailyReport, italian: str, english: str) -> None:
     assert pages.render(report, "it").subject == italian
     assert pages.render(report, "en").subject == english
+
+
+@pytest.mark.parametrize(("locale", "credit"), [("it", "credito prepagato"), ("en", "prepaid credit")])
+def test_money_that_is_for_no_box_is_called_by_what_it_is_for(pages: ReportPages, locale: Locale, credit: str) -> None:
+    def for_no_box(listed: Listing, **also: object) -> Listing:
+        return replace(listed, rows=[row | {"address": None, **also} for row in listed.rows])
+
+    report = replace(
+        BUSY, unresolved=for_no_box(BUSY.unresolved), refunds_due=for_no_box(BUSY.refunds_due, order_number=None)
+    )
+    rendered = pages.render(report, locale)
+
+    for text in (rendered.text, rendered.html):
+        assert credit in text
+        assert "None" not in text
 
 
 @pytest.mark.parametrize("locale", LOCALES)
