@@ -122,8 +122,8 @@ def test_it_is_told_in_the_language_of_who_reads_it(last_year: Store) -> None:
         "Without auto-renewal: 33.3 % of terms are paid by hand (last year: 1 of 3), on the days of the last year's.",
     ]
     italian = told(assumed(last_year, Given({}, by_hand=0.5)), "it")
-    assert italian[0].startswith("carta: dei 4 addebiti dell’ultimo anno è stato rifiutato il 25,0 %")
-    assert italian[2].startswith("Senza rinnovo automatico: il 50,0 % dei periodi è pagato a mano (indicato)")
+    assert italian[0].startswith("carta: dei 4 addebiti dell’ultimo anno rifiutati 25,0 %")
+    assert italian[2].startswith("Senza rinnovo automatico, periodi pagati a mano: 50,0 % (indicato)")
 
 
 def test_without_a_last_year_nothing_is_declined_and_nobody_pays_by_hand_and_it_says_so(store: Store) -> None:
