@@ -106,6 +106,12 @@ def credit(connection: Connection, cents: int) -> Callable[..., int]:
     return partial(factories.box, connection, auto_renew=True, payment_method_id="pm1")
 
 
+def unpaid_with_addon(connection: Connection, box: Callable[..., int]) -> None:
+    """A suspended box, and an add-on of it that credit pays."""
+    unpaid = box("unpaid@pec.it", expires_on=TODAY - 40 * DAY, status="suspended")
+    factories.addon(connection, "of-unpaid", unpaid, paid_from="credit")
+
+
 @ON_EACH
 def test_no_credit_is_kept_back_for_what_will_not_be_debited(
     request: pytest.FixtureRequest, tmp_path: Path, kind: str
@@ -116,8 +122,7 @@ def test_no_credit_is_kept_back_for_what_will_not_be_debited(
         box("charged@pec.it", expires_on=TODAY + 10 * DAY)
         box("held@pec.it", expires_on=TODAY - 300 * DAY, hold_reason="court order")
         box("held.for.long@pec.it", expires_on=TODAY + 5 * DAY, hold_reason="dispute", hold_until=TODAY + 60 * DAY)
-        unpaid = box("unpaid@pec.it", expires_on=TODAY - 40 * DAY, status="suspended")
-        factories.addon(connection, "of-unpaid", unpaid, paid_from="credit")
+        unpaid_with_addon(connection, box)
 
     assert_comes_true(store, settings_for(tmp_path))
 
@@ -126,8 +131,7 @@ def test_an_addon_of_an_unpaid_box_does_not_take_the_credit_from_a_box(sqlite_st
     with sqlite_store.write() as connection:
         box = credit(connection, 1208)
         box("charged@pec.it", expires_on=TODAY + 10 * DAY)
-        unpaid = box("unpaid@pec.it", expires_on=TODAY - 40 * DAY, status="suspended")
-        factories.addon(connection, "of-unpaid", unpaid, paid_from="credit")
+        unpaid_with_addon(connection, box)
 
     foretold = foretell(sqlite_store, settings_for(tmp_path), TODAY, CARDS_PAY.assumptions, months=1)
 
