@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, insert, literal, select
+from sqlalchemy import ColumnElement, Connection, Insert, Row, Select, insert, literal, select
 
 from lifecycle_jobs.db.tables import boxes, events
 
@@ -84,16 +84,15 @@ def record_all(connection: Connection, origin: Origin, happened: Sequence[Event]
         connection.execute(insert(events), [common | asdict(event) for event in happened])
 
 
-def record_for_boxes(
-    connection: Connection,
+def event_of_each(
     origin: Origin,
     kind: str,
     chosen: ColumnElement[bool],
     *,
     detail: ColumnElement[Any],
     milestone: int | None = None,
-) -> None:
-    """Append one event for each chosen box, on the server, in the order of E and address."""
+) -> Insert:
+    """The statement that appends one event for each chosen box, on the server, in the order of E and address."""
     values: dict[str, ColumnElement[Any]] = {
         name: literal(value, events.c[name].type) for name, value in _origin_values(origin).items()
     }
@@ -110,7 +109,7 @@ def record_for_boxes(
         .where(chosen)
         .order_by(boxes.c.expires_on, boxes.c.address_key)
     )
-    connection.execute(insert(events).from_select(list(values), rows))
+    return insert(events).from_select(list(values), rows)
 
 
 def euros(cents: int) -> str:

@@ -35,11 +35,6 @@ from sqlalchemy.types import TypeEngine, UserDefinedType
 from lifecycle_jobs.db.tables import Json
 
 
-def writes_alone(connection: Connection) -> bool:
-    """Whether nobody else can write until this transaction, which writes, has ended."""
-    return connection.dialect.name == "sqlite"
-
-
 def insert_new(connection: Connection, table: Table, key: Column[Any]) -> postgresql.Insert | sqlite.Insert:
     """An insert that passes over each row whose unique `key` is there already. Its SELECT needs a WHERE on SQLite.
 
@@ -239,14 +234,31 @@ class _ManyValues(TypeDecorator[Sequence[Any]]):
     def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> str | None:
         if value is None:
             return None
-        return _as_array(value) if dialect.name == "postgresql" else json.dumps(value)
+        if isinstance(value, _Listed):
+            if value.sent is None:
+                value.sent = _as_sent(value, dialect)
+            return value.sent
+        return _as_sent(value, dialect)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Sequence[Any]:
         """Of no rows there are no values."""
         if value is None:
-            return []
-        found: Sequence[Any] = value if dialect.name == "postgresql" else json.loads(value)
+            return ()
+        if dialect.name == "postgresql":
+            return _Listed(value)
+        found = _Listed(json.loads(value))
+        found.sent = value
         return found
+
+
+class _Listed(tuple[Any, ...]):  # noqa: SLOT001 -- a tuple can have no slots, and this one carries its text
+    """Values that the database listed, and how it is told of them: the same thousands go back with each statement."""
+
+    sent: str | None = None
+
+
+def _as_sent(values: Sequence[Any], dialect: Dialect) -> str:
+    return _as_array(values) if dialect.name == "postgresql" else json.dumps(values)
 
 
 class _Array(UserDefinedType[str]):

@@ -43,8 +43,8 @@ from lifecycle_jobs.db.conditions import (
 )
 from lifecycle_jobs.db.dialect import among
 from lifecycle_jobs.db.tables import boxes, charges, customers, payment_methods, runs
-from lifecycle_jobs.jobs.chunks import after_the
 from lifecycle_jobs.jobs.eligibility import charging_window, not_eligible
+from lifecycle_jobs.jobs.parts import after_the
 from lifecycle_jobs.jobs.task import Task
 from lifecycle_jobs.payments.collect import Collector
 from lifecycle_jobs.payments.intents import BOX_IDS

@@ -19,40 +19,18 @@ left, so what the day comes to does not depend on them; and it is where the next
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Tuple, and_, literal, select, true, tuple_
+from sqlalchemy import select
 
 from lifecycle_jobs import runs
 from lifecycle_jobs.db import statistics
-from lifecycle_jobs.db.conditions import Refusals, none_of
-from lifecycle_jobs.db.dialect import among, listed, writes_alone
 from lifecycle_jobs.db.faults import concerns_one_row, in_halves
 from lifecycle_jobs.db.tables import boxes, events
+from lifecycle_jobs.jobs.parts import Part, Steps, after_the
 from lifecycle_jobs.jobs.task import Place, Task
-
-Change: TypeAlias = Callable[[Connection, Sequence[int]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A change to all boxes that are due for it: the candidates that are not refused.
-
-    The name is its own within the job, and the same everywhere.
-    """
-
-    name: str
-    candidates: ColumnElement[bool]
-    refusals: Refusals
-    change: Change
-
-    @property
-    def due(self) -> ColumnElement[bool]:
-        """All that is asked of a box before it is changed."""
-        return and_(self.candidates, none_of(self.refusals))
 
 
 class Chunk(NamedTuple):
@@ -66,22 +44,27 @@ class Chunk(NamedTuple):
     failed: str | None = None
 
 
-def apply_in_chunks(task: Task, part: Part) -> None:
+def apply_in_chunks(task: Task, part: Part) -> int:
     """Make the change to all due boxes, by E and address, a chunk and a transaction at a time.
 
     They are locked, and due while they are. A chunk that fails is halved until the failing box stands alone and is
     parked. If there are workers, and more than one chunk, they do it, and here what they leave is done.
+
+    Returns how many candidates it left as they were: 0 if there is nobody to ask about a reason.
     """
-    after = _apply_to_next(task, part, None)
+    steps = Steps(task, part)
+    after, left = _apply_to_next(task, steps, None)
     chunks = 1
     if after is not None and task.share is not None:
         keep_statistics_true(task, chunks)
         task.share(task, part.name, after, partial(_ahead, task, part))
-        after = _apply_to_next(task, part, None)
+        after, left = _apply_to_next(task, steps, None)
     while after is not None:
         keep_statistics_true(task, chunks)
-        after = _apply_to_next(task, part, after)
+        after, more = _apply_to_next(task, steps, after)
+        left += more
         chunks += 1
+    return left
 
 
 def keep_statistics_true(task: Task, chunks: int) -> None:
@@ -103,13 +86,12 @@ def take_chunk(task: Task, part: Part, after: Place, until: Place | None) -> Chu
     """
     ids: Sequence[int] = ()
     began = time.monotonic()
+    steps = Steps(task, part, until=until, pass_over_locked=True)
     try:
         with task.store.write() as connection:
-            here = part.candidates if until is None else and_(part.candidates, up_to(until))
-            ids, _ = _chosen(connection, here, after, task.chunk_size, pass_over_locked=True)
-            still_due = _locked(connection, part.due, ids) if ids else ()
-            if still_due:
-                part.change(connection, still_due)
+            ids = steps.choose(connection, after).ids
+            still_due = steps.lock(connection, ids) if ids else ()
+            steps.change(connection, still_due)
     except Exception as error:
         if not ids or not concerns_one_row(error):
             raise
@@ -117,29 +99,31 @@ def take_chunk(task: Task, part: Part, after: Place, until: Place | None) -> Chu
     return Chunk(len(still_due), time.monotonic() - began)
 
 
-def _apply_to_next(task: Task, part: Part, after: Place | None) -> Place | None:
-    """One chunk; the last of it, or none if nothing can come after it."""
+def _apply_to_next(task: Task, steps: Steps, after: Place | None) -> tuple[Place | None, int]:
+    """One chunk; the last of it, or none if nothing can come after it, and how many candidates it left alone."""
     due: Sequence[int] = ()
+    left = 0
     following: Place | None = None
 
     def apply(some: Sequence[int]) -> None:
         with task.store.write() as connection:
-            part.change(connection, _locked(connection, part.due, some))
+            steps.change(connection, steps.lock(connection, some))
 
     try:
         with task.store.write() as connection:
-            alone = writes_alone(connection)
-            due, following = _chosen(connection, part.due if alone else part.candidates, after, task.chunk_size)
-            if due and not alone:
-                due = _locked(connection, part.due, due)
-            if due:
-                part.change(connection, due)
+            chosen = steps.choose(connection, after)
+            following = chosen.following
+            due = chosen.ids
+            if due and not steps.alone:
+                due = steps.lock(connection, due)
+            left = chosen.candidates - len(due)
+            steps.change(connection, due)
     except Exception as error:
         if not due or not concerns_one_row(error):
             raise
         in_halves(due, apply, task.park_box)
     task.advance(len(due))
-    return following
+    return following, left
 
 
 def _ahead(task: Task, part: Part, after: Place, number: int) -> Place | None:
@@ -152,66 +136,3 @@ def _ahead(task: Task, part: Part, after: Place, number: int) -> Place | None:
             .limit(1)
         ).one_or_none()
     return None if last is None else Place(last.expires_on, last.address_key)
-
-
-def _chosen(
-    connection: Connection,
-    wanted: ColumnElement[bool],
-    after: Place | None,
-    limit: int,
-    *,
-    pass_over_locked: bool = False,
-) -> tuple[Sequence[int], Place | None]:
-    """The ids of the next boxes, and the last of them; none if these are all that are left."""
-    rows = (
-        select(boxes.c.id, boxes.c.expires_on, boxes.c.address_key)
-        .where(true() if after is None else after_the(after), wanted)
-        .order_by(boxes.c.expires_on, boxes.c.address_key)
-        .limit(limit)
-    )
-    if pass_over_locked:
-        rows = rows.with_for_update(of=boxes, key_share=True, skip_locked=True)
-    chosen = rows.cte("chosen")
-    # The last by its number: to look for the greatest takes PostgreSQL several times what the choice takes.
-    expires_on, address_key = (
-        select(column).order_by(chosen.c.expires_on, chosen.c.address_key).offset(limit - 1).limit(1).scalar_subquery()
-        for column in (chosen.c.expires_on, chosen.c.address_key)
-    )
-    found = connection.execute(select(select(listed(chosen.c.id)).scalar_subquery(), expires_on, address_key)).one()
-    return found[0], None if found[1] is None else Place(*found[1:])
-
-
-def _locked(connection: Connection, due: ColumnElement[bool], ids: Sequence[int]) -> Sequence[int]:
-    """Those of the boxes that are due now, which they stay until the end of the transaction."""
-    rows = (
-        select(boxes.c.id)
-        .where(among(boxes.c.id, ids), due)
-        .order_by(boxes.c.id)
-        .with_for_update(of=boxes, key_share=True)
-        .cte("locked")
-    )
-    locked: Sequence[int] = connection.execute(select(listed(rows.c.id))).scalar_one()
-    return locked
-
-
-def after_the(last: Any) -> ColumnElement[bool]:
-    """The boxes that come after this one by E and address.
-
-    To be named before what makes them due: of several bounds of an index SQLite takes the first.
-    """
-    return _place() > _place_of(last)
-
-
-def up_to(last: Place) -> ColumnElement[bool]:
-    """The boxes that do not come after this place."""
-    return _place() <= _place_of(last)
-
-
-def _place() -> Tuple:
-    # Compared as a pair, so that the index begins right there. Taken apart into `E > … OR …`, PostgreSQL reads and
-    # sorts all that is still due for each chunk, and SQLite goes over what it has done: each is slower than the last.
-    return tuple_(boxes.c.expires_on, boxes.c.address_key)
-
-
-def _place_of(box: Any) -> Tuple:
-    return tuple_(literal(box.expires_on, boxes.c.expires_on.type), literal(box.address_key, boxes.c.address_key.type))

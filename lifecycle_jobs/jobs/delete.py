@@ -24,9 +24,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Insert, Update, and_, exists, func, literal, or_, select, update
 
 from lifecycle_jobs.db.conditions import (
     Refusals,
@@ -42,7 +41,7 @@ from lifecycle_jobs.db.conditions import (
 )
 from lifecycle_jobs.db.dialect import among, json_object
 from lifecycle_jobs.db.tables import addons, boxes, deletion_approvals, messages, orders
-from lifecycle_jobs.history import record_for_boxes
+from lifecycle_jobs.history import event_of_each
 from lifecycle_jobs.jobs.approvals import (
     NOT_AS_PLANNED,
     TOO_MANY,
@@ -52,7 +51,8 @@ from lifecycle_jobs.jobs.approvals import (
     number_unplanned,
     use_up,
 )
-from lifecycle_jobs.jobs.chunks import Part, apply_in_chunks
+from lifecycle_jobs.jobs.chunks import apply_in_chunks
+from lifecycle_jobs.jobs.parts import IN_HAND, Part
 from lifecycle_jobs.jobs.task import Task
 from lifecycle_jobs.policy import UNPAID, deletions_allowed
 from lifecycle_jobs.runs import JobReport
@@ -82,7 +82,7 @@ def run(
 def parts(task: Task, rules: DeletionSettings) -> Iterator[Part]:
     """What this job does to boxes, once it is certain that they may go."""
     by_date = and_(candidates(task), _in_scope(task))
-    yield Part("unpaid for good", by_date, refusals(task, rules), partial(_delete, task))
+    yield Part("unpaid for good", by_date, refusals(task, rules), _deletion(task))
 
 
 def candidates(task: Task) -> ColumnElement[bool]:
@@ -194,20 +194,16 @@ def _too_many(
     return None
 
 
-def _delete(task: Task, connection: Connection, ids: Sequence[int]) -> None:
-    connection.execute(
+def _deletion(task: Task) -> Sequence[Insert | Update]:
+    in_hand = among(boxes.c.id, IN_HAND)
+    return (
         update(boxes)
-        .where(among(boxes.c.id, ids), boxes.c.status == "suspended", boxes.c.suspended_reason == UNPAID)
-        .values(status="deleted", deleted_on=task.on)
-    )
-    connection.execute(
-        update(addons).where(among(addons.c.box_id, ids), addons.c.status == "active").values(status="terminated")
-    )
-    connection.execute(
+        .where(in_hand, boxes.c.status == "suspended", boxes.c.suspended_reason == UNPAID)
+        .values(status="deleted", deleted_on=task.on),
+        update(addons).where(among(addons.c.box_id, IN_HAND), addons.c.status == "active").values(status="terminated"),
         update(orders)
-        .where(among(orders.c.box_id, ids), orders.c.status == "awaiting_payment")
-        .values(status="cancelled")
+        .where(among(orders.c.box_id, IN_HAND), orders.c.status == "awaiting_payment")
+        .values(status="cancelled"),
+        event_of_each(task.origin, DELETED, in_hand, detail=json_object(literal("suspended_on"), boxes.c.suspended_on)),
+        update(deletion_approvals).where(among(deletion_approvals.c.box_id, IN_HAND)).values(used=True),
     )
-    detail = json_object(literal("suspended_on"), boxes.c.suspended_on)
-    record_for_boxes(connection, task.origin, DELETED, among(boxes.c.id, ids), detail=detail)
-    connection.execute(update(deletion_approvals).where(among(deletion_approvals.c.box_id, ids)).values(used=True))

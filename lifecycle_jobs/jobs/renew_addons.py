@@ -194,7 +194,7 @@ def _in_turn(task: Task) -> Iterator[Sequence[str]]:
 
 
 def _after_the(last: Any) -> ColumnElement[bool]:
-    # Compared as a pair, for the index to begin right there: see `chunks.after_the`.
+    # Compared as a pair, for the index to begin right there: see `parts.after_the`.
     return tuple_(addons.c.expires_on, addons.c.addon_id) > tuple_(
         literal(last.expires_on, addons.c.expires_on.type), literal(last.addon_id, addons.c.addon_id.type)
     )

@@ -26,7 +26,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal, or_
+from sqlalchemy import ColumnElement, and_, exists, func, literal, or_, select
 
 from lifecycle_jobs.db.conditions import (
     Refusals,
@@ -42,9 +42,10 @@ from lifecycle_jobs.db.conditions import (
 )
 from lifecycle_jobs.db.dialect import among, days_between, days_later, json_object, latest
 from lifecycle_jobs.db.tables import boxes, charges, events, messages
-from lifecycle_jobs.history import record_for_boxes
-from lifecycle_jobs.jobs.chunks import Part, apply_in_chunks
+from lifecycle_jobs.history import event_of_each
+from lifecycle_jobs.jobs.chunks import apply_in_chunks
 from lifecycle_jobs.jobs.eligibility import not_eligible
+from lifecycle_jobs.jobs.parts import IN_HAND, Part
 from lifecycle_jobs.jobs.task import Task
 from lifecycle_jobs.policy import UNPAID, Policy, PolicyGroup
 from lifecycle_jobs.runs import JobReport
@@ -60,13 +61,16 @@ def run(task: Task, rules: DeletionSettings) -> JobReport:
     """Write every alert, notice and warning that is due."""
     report = JobReport(NAME)
     for warning in due_warnings(task, rules):
+        # Most windows are empty: to look costs less than a transaction that writes.
         with task.store.read() as connection:
-            counted = task.count(connection, warning.candidates, warning.refusals)
-        if warning.milestone != AT_ONCE:
-            for reason, count in counted.skipped.items():
+            if connection.execute(select(boxes.c.id).where(warning.candidates).limit(1)).first() is None:
+                continue
+        left = apply_in_chunks(task, warning.as_part(task))
+        if left and warning.milestone != AT_ONCE:
+            with task.store.read() as connection:
+                skipped = task.count_skipped(connection, warning.candidates, warning.refusals)
+            for reason, count in skipped.items():
                 report.skipped[reason] = report.skipped.get(reason, 0) + count
-        if counted.by_date:
-            apply_in_chunks(task, warning.as_part(task))
     return report
 
 
@@ -88,19 +92,10 @@ class DueWarning:
 
     def as_part(self, task: Task) -> Part:
         """What the job does for the boxes that are due for it."""
-
-        def change(connection: Connection, ids: Sequence[int]) -> None:
-            record_for_boxes(
-                connection,
-                task.origin,
-                self.kind,
-                among(boxes.c.id, ids),
-                detail=self.detail,
-                milestone=self.milestone,
-            )
-
+        in_hand = among(boxes.c.id, IN_HAND)
+        event = event_of_each(task.origin, self.kind, in_hand, detail=self.detail, milestone=self.milestone)
         name = f"{self.kind} {self.milestone} {' '.join(self.plans)}"
-        return Part(name, self.candidates, self.refusals, change)
+        return Part(name, self.candidates, self.refusals, (event,))
 
 
 def due_warnings(task: Task, rules: DeletionSettings) -> Iterator[DueWarning]:

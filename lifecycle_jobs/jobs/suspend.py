@@ -18,10 +18,10 @@ the plan that names them (`--plan`) lets just these go, in that run only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, literal, or_, update
+from sqlalchemy import ColumnElement, and_, exists, literal, or_, update
 
 from lifecycle_jobs.db.conditions import (
     Refusals,
@@ -36,7 +36,7 @@ from lifecycle_jobs.db.conditions import (
 )
 from lifecycle_jobs.db.dialect import among, json_object
 from lifecycle_jobs.db.tables import boxes, suspension_approvals
-from lifecycle_jobs.history import record_for_boxes
+from lifecycle_jobs.history import event_of_each
 from lifecycle_jobs.jobs.approvals import (
     NOT_AS_PLANNED,
     approved_number,
@@ -45,7 +45,8 @@ from lifecycle_jobs.jobs.approvals import (
     number_unplanned,
     use_up,
 )
-from lifecycle_jobs.jobs.chunks import Part, apply_in_chunks
+from lifecycle_jobs.jobs.chunks import apply_in_chunks
+from lifecycle_jobs.jobs.parts import IN_HAND, Part
 from lifecycle_jobs.jobs.task import Task
 from lifecycle_jobs.policy import UNPAID
 from lifecycle_jobs.runs import JobReport
@@ -73,18 +74,15 @@ def run(task: Task, watching: WatchingSettings, planned: frozenset[int] | None =
 
 def parts(task: Task) -> Iterator[Part]:
     """What this job does to boxes, once it is certain that they are not too many."""
-
-    def change(connection: Connection, ids: Sequence[int]) -> None:
-        now_suspended = among(boxes.c.id, ids)
-        connection.execute(
-            update(boxes)
-            .where(now_suspended, boxes.c.status == "active")
-            .values(status="suspended", suspended_on=task.on, suspended_reason=UNPAID)
-        )
-        detail = json_object(literal("reason"), literal(UNPAID))
-        record_for_boxes(connection, task.origin, SUSPENDED, now_suspended, detail=detail)
-
-    yield Part("unpaid", candidates(task), refusals(task), change)
+    in_hand = among(boxes.c.id, IN_HAND)
+    suspension = (
+        update(boxes)
+        .where(in_hand, boxes.c.status == "active")
+        .values(status="suspended", suspended_on=task.on, suspended_reason=UNPAID)
+    )
+    detail = json_object(literal("reason"), literal(UNPAID))
+    changes = (suspension, event_of_each(task.origin, SUSPENDED, in_hand, detail=detail))
+    yield Part("unpaid", candidates(task), refusals(task), changes)
 
 
 def candidates(task: Task) -> ColumnElement[bool]:

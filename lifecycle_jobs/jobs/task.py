@@ -28,13 +28,6 @@ class Place(NamedTuple):
     address_key: str
 
 
-class Counted(NamedTuple):
-    """How many boxes are due by date, and how many of them are left alone, by first reason."""
-
-    by_date: int
-    skipped: dict[str, int]
-
-
 @dataclass(frozen=True, slots=True)
 class Task:
     """A job's share of a pass over a business date.
@@ -94,10 +87,6 @@ class Task:
         self, connection: Connection, candidates: ColumnElement[bool], refusals: Refusals
     ) -> dict[str, int]:
         """How many boxes that are due by date are left alone, by first reason."""
-        return self.count(connection, candidates, refusals).skipped
-
-    def count(self, connection: Connection, candidates: ColumnElement[bool], refusals: Refusals) -> Counted:
-        """How many boxes are due by date, and how many of those are left alone."""
         # Grouped by its name, and counted with those that are not refused: for each time that the reason stands in the
         # statement, the database would plan and ask everything again.
         rows = connection.execute(
@@ -107,7 +96,7 @@ class Task:
             .group_by("reason")
         )
         counted: dict[str | None, int] = {row[0]: row[1] for row in rows}
-        return Counted(sum(counted.values()), {name: counted[name] for name, _ in refusals if name in counted})
+        return {name: counted[name] for name, _ in refusals if name in counted}
 
 
 Ahead = Callable[[Place, int], Place | None]

@@ -14,7 +14,8 @@ from lifecycle_jobs import __version__
 from lifecycle_jobs.db.session import Store, open_store
 from lifecycle_jobs.errors import LifecycleError
 from lifecycle_jobs.jobs import delete, send_alerts, suspend
-from lifecycle_jobs.jobs.chunks import Chunk, Part, take_chunk
+from lifecycle_jobs.jobs.chunks import Chunk, take_chunk
+from lifecycle_jobs.jobs.parts import Part
 from lifecycle_jobs.jobs.task import Place, Task
 from lifecycle_jobs.lease import Lease
 from lifecycle_jobs.policy import Catalog

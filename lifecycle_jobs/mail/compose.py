@@ -62,11 +62,15 @@ def compose(store: Store, source: Source, *, chunk_size: int, in_halves: InHalve
     queued = 0
     with store.read() as connection:
         kinds = _kinds(connection, source)
+        begun = _begun(connection, source)
     for kind in kinds:
+        happened = _happened(source, kind)
+        # Nothing has a message yet when the first ones are made: it need not be asked of each event.
+        untold = and_(happened, _without_message) if begun else happened
         last: str | None = None
         while True:
             with store.read() as connection:
-                chunk = _next_customers(connection, source, kind, last, chunk_size)
+                chunk = _next_customers(connection, untold, last, chunk_size)
             if not chunk:
                 break
 
@@ -84,8 +88,9 @@ def compose_within(connection: Connection, operation: str, occurred_on: date) ->
     """Queue the messages of an operation in the very transaction that wrote its events: both are there, or neither."""
     source = of_operation(operation, occurred_on)
     for kind in _kinds(connection, source):
+        untold = and_(_happened(source, kind), _without_message)
         last: str | None = None
-        while chunk := _next_customers(connection, source, kind, last, _AT_A_TIME):
+        while chunk := _next_customers(connection, untold, last, _AT_A_TIME):
             _queue(connection, source, kind, chunk)
             last = max(chunk)
 
@@ -107,7 +112,7 @@ def unfinished_operations(connection: Connection, since: date) -> Sequence[Sourc
             events.c.occurred_on >= since,
             events.c.kind.in_(_message_kinds()),
             events.c.customer_id.is_not(None),
-            ~exists().where(message_events.c.event_id == events.c.id),
+            _without_message,
         )
         .order_by(events.c.occurred_on, events.c.operation)
     )
@@ -123,12 +128,19 @@ def _kinds(connection: Connection, source: Source) -> Sequence[str]:
     return [kind for kind in _message_kinds() if kind in written]
 
 
-def _next_customers(connection: Connection, source: Source, kind: str, last: str | None, limit: int) -> Sequence[str]:
+def _begun(connection: Connection, source: Source) -> bool:
+    """Whether any message of a source is there."""
+    after_the_last = source.prefix.removesuffix("/") + "0"  # what follows the slash
+    with_prefix = and_(messages.c.message_key > source.prefix, messages.c.message_key < after_the_last)
+    return bool(connection.scalar(select(exists().where(with_prefix))))
+
+
+def _next_customers(connection: Connection, untold: ColumnElement[bool], last: str | None, limit: int) -> Sequence[str]:
     after = and_(True) if last is None else events.c.customer_id > last
     chosen = (
         select(events.c.customer_id)
         .distinct()
-        .where(_without_message(source, kind), after)
+        .where(untold, after)
         .order_by(events.c.customer_id)
         .limit(limit)
         .subquery("chosen")
@@ -170,10 +182,8 @@ def _queue(connection: Connection, source: Source, kind: str, chunk: Sequence[st
     return queued
 
 
-def _without_message(source: Source, kind: str) -> ColumnElement[bool]:
-    return and_(
-        source.events,
-        events.c.kind == kind,
-        events.c.customer_id.is_not(None),
-        ~exists().where(message_events.c.event_id == events.c.id),
-    )
+def _happened(source: Source, kind: str) -> ColumnElement[bool]:
+    return and_(source.events, events.c.kind == kind, events.c.customer_id.is_not(None))
+
+
+_without_message: ColumnElement[bool] = ~exists().where(message_events.c.event_id == events.c.id)

@@ -40,6 +40,8 @@ _ROOT = Path(__file__).parents[2]
 _ENDS_WITHIN = 120
 _STOPPED = 143
 _TURNS = 3
+_ALONE = 0
+"""In place of a number of workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,13 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Messages a second of one worker and of several, and the peak memory of the latter together."""
+    """Messages a second of one worker and of several, and the peak memory of the latter together.
+
+    `alone` is one that writes its letters itself, as each of several does: see `tests.bench.alone`.
+    """
 
     database: str
+    alone: float
     one: float
     several: float
     peak_mib: float
@@ -135,11 +141,12 @@ def speed(kind: str, connections: int, messages: int, sink: Sink, wrong: list[st
 def together(connections: int, workers: int, messages: int, sink: Sink, wrong: list[str]) -> Together:
     """Measure several workers against one on PostgreSQL, in turns, so that both have the same minutes; medians."""
     turns = [
-        [_sped(messages, sink, connections, "postgresql", wrong, each) for each in (1, workers)] for _ in range(_TURNS)
+        [_sped(messages, sink, connections, "postgresql", wrong, each) for each in (_ALONE, 1, workers)]
+        for _ in range(_TURNS)
     ]
-    one, several = ([turn[each] for turn in turns] for each in (0, 1))
-    rates = [median(rate for _, rate, _ in measured) for measured in (one, several)]
-    return Together(one[0][0], rates[0], rates[1], max(peak for _, _, peak in several))
+    alone, one, several = ([turn[each] for turn in turns] for each in range(3))
+    rates = [median(rate for _, rate, _ in measured) for measured in (alone, one, several)]
+    return Together(one[0][0], rates[0], rates[1], rates[2], max(peak for _, _, peak in several))
 
 
 def _sped(
@@ -154,7 +161,8 @@ def _sped(
         delivered = _deliver(url, database, Path(folder), sink, connections, workers=workers)
         started = _deliver(url, database, Path(folder), sink, connections, workers=workers).seconds
     if delivered.messages != {"sent": messages}:
-        wrong.append(f"{database}, {connections} connections, {workers} workers: {delivered.messages}")
+        who = "one alone" if workers == _ALONE else f"{workers} workers"
+        wrong.append(f"{database}, {connections} connections, {who}: {delivered.messages}")
     return database, messages / (delivered.seconds - started), delivered.peak_mib
 
 
@@ -220,9 +228,9 @@ def _deliver(
     with log.open("w") as output:
         began = time.perf_counter()
         process = subprocess.Popen(
-            [str(COMMAND), "deliver", "--json", "--workers", str(workers)],
+            _alone() if workers == _ALONE else [str(COMMAND), "deliver", "--json", "--workers", str(workers)],
             env=environment,
-            cwd=folder,
+            cwd=_ROOT if workers == _ALONE else folder,
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -236,6 +244,10 @@ def _deliver(
     if code not in {0, _STOPPED}:
         raise RuntimeError(f"deliver ended with exit code {code}:\n{log.read_text()[-2000:]}")
     return Delivered(database, took, max(peak) / 2**20, by_status(url))
+
+
+def _alone() -> list[str]:
+    return [sys.executable, "-m", "tests.bench.alone", _today().isoformat()]
 
 
 def _today() -> date:

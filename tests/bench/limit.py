@@ -113,13 +113,13 @@ def _sqlite(file: Path, job: Job, values: dict[str, Any]) -> None:
             connection.execute("COMMIT")
             break
         (after,) = connection.execute("SELECT max(customer_id) FROM chosen").fetchone()
-        first = connection.execute("SELECT coalesce(max(id), 0) FROM messages").fetchone()[0]
         connection.execute(_MESSAGES.format(kind=kind, chosen="chosen"), values)
         connection.execute(
-            "INSERT INTO message_events (event_id, message_id) SELECT events.id, messages.id FROM messages "
-            "JOIN events ON events.run_on = :on AND events.run_pass = 1 "
-            f"AND events.kind = {kind} AND events.customer_id = messages.customer_id WHERE messages.id > :first",
-            values | {"first": first},
+            "INSERT INTO message_events (event_id, message_id) SELECT events.id, messages.id FROM events "
+            "JOIN messages ON messages.message_key = :prefix || events.customer_id || '/' || " + kind + " "
+            f"WHERE events.run_on = :on AND events.run_pass = 1 AND events.kind = {kind} "
+            "AND events.customer_id IN (SELECT customer_id FROM chosen)",
+            values,
         )
         connection.execute("COMMIT")
     connection.close()
@@ -157,7 +157,7 @@ def _postgresql(url: str, job: Job, values: dict[str, Any]) -> None:
         f"WHERE events.run_on = :on AND events.run_pass = 1 AND events.kind = {kind} "
         "AND events.customer_id = ANY(:customers::text[])"
     )
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(url, options="-c random_page_cost=1.1") as connection:
         last: tuple[Any, Any] | None = ("0001-01-01", "")
         while last is not None:
             last = connection.execute(_named(step), values | {"last_day": last[0], "last_address": last[1]}).fetchone()

@@ -163,9 +163,17 @@ _SECTIONS: Final[tuple[tuple[Part, str, str, tuple[str, ...], tuple[_Column, ...
     (
         "workers",
         "Delivery by two workers",
-        "Messages a second over as many connections in all, in turns, the median of three. One worker has a scribe.",
+        "Messages a second over as many connections, medians of three. `one` has a process to write, `alone` none.",
         ("database", ""),
-        (_number("rows"), _number("one"), _number("two"), _of("times one", "two", "one"), _number("peak_mib")),
+        (
+            _number("rows"),
+            _number("alone"),
+            _number("one"),
+            _number("two"),
+            _of("times one", "two", "one"),
+            _of("times alone", "two", "alone"),
+            _number("peak_mib"),
+        ),
     ),
     (
         "waiting",

@@ -66,7 +66,8 @@ def _workers(cell: Cell, rows: int | None, _progress: Progress) -> Record:
     wrong: list[str] = []
     with running() as sink:
         found = delivery.together(int(cell.variant), cell.workers, rows, sink, wrong)
-    figures = {"rows": rows, "one": found.one, "two": found.several, "peak_mib": found.peak_mib}
+    rates = {"alone": found.alone, "one": found.one, "two": found.several}
+    figures = {"rows": rows, **rates, "peak_mib": found.peak_mib}
     return record(cell, f"{found.database} and {sink.name}", figures, wrong)
 
 

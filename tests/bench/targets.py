@@ -62,6 +62,8 @@ def _two_workers(records: Records) -> Iterator[Target]:
         if cell.part == "workers":
             what = f"two workers against one, delivery by SMTP over {cell.variant} connections"
             yield _at_least(what, 1.4, _ratio(records, cell, "two", "one"))
+            alone = f"two workers against one process that does all, over {cell.variant} connections"
+            yield _at_least(alone, 1.4, _ratio(records, cell, "two", "alone"))
 
 
 def _peak(records: Records) -> Target:

@@ -20,6 +20,7 @@ from lifecycle_jobs.db.dialect import (
     joined,
     json_object,
     latest,
+    listed,
 )
 from lifecycle_jobs.db.session import Store, open_store
 from lifecycle_jobs.db.tables import boxes, customers
@@ -153,6 +154,27 @@ def test_among_values_that_are_given_when_the_statement_is_executed(either: Stor
             ([], ["c1", "c2"], []),
         ):
             assert connection.scalars(both, {"ids": numbers, "texts": customers_of}).all() == expected
+
+
+def test_what_was_listed_goes_back_as_it_came(either: Store) -> None:
+    """And twice: by then it is not spelled out anew."""
+    ids, texts = Parameter("ids"), Parameter("texts")
+    both = select(boxes.c.id).where(among(boxes.c.id, ids), among(boxes.c.customer_id, texts)).order_by(boxes.c.id)
+    with either.rehearse() as store, store.write() as connection:
+        for customer in ('c"1', "c\\2, è"):
+            factories.customer(connection, customer)
+        wanted = [factories.box(connection, f"{name}@pec.example.it", customer_id='c"1') for name in ("a", "b")]
+        factories.box(connection, "c@pec.example.it", customer_id="c\\2, è")
+        only = customers.c.customer_id == 'c"1'
+        numbers = connection.execute(select(listed(boxes.c.id)).where(boxes.c.customer_id == 'c"1')).scalar_one()
+        names = connection.execute(select(listed(customers.c.customer_id))).scalar_one()
+        one = connection.execute(select(listed(customers.c.customer_id).filter(only))).scalar_one()
+        none = connection.execute(select(listed(boxes.c.id)).where(boxes.c.address == "nobody")).scalar_one()
+
+        assert (sorted(numbers), sorted(names), [*one], [*none]) == (wanted, ['c"1', "c\\2, è"], ['c"1'], [])
+        for _ in range(2):
+            assert connection.scalars(both, {"ids": numbers, "texts": names}).all() == wanted
+            assert connection.scalars(both, {"ids": none, "texts": names}).all() == []
 
 
 def _second_as_third(connection: Connection, name: ColumnElement[Any]) -> int:

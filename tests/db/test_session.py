@@ -61,6 +61,12 @@ def test_a_process_that_sleeps_in_the_middle_of_a_write_does_not_keep_it_for_eve
         assert connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "30min"
 
 
+def test_postgresql_is_told_that_pages_are_in_memory_or_on_an_ssd(postgresql_store: Store) -> None:
+    """By its default it goes through all events of a morning for each chunk of alerts, once there are some thousand."""
+    with postgresql_store.read() as connection:
+        assert connection.scalar(text("SHOW random_page_cost")) == "1.1"
+
+
 def test_an_error_of_the_database_does_not_tell_what_was_sent_to_it(store: Store) -> None:
     with pytest.raises(DBAPIError) as refused, store.write() as connection:
         connection.execute(text("INSERT INTO nowhere VALUES (:who)"), {"who": "anna@example.it"})

@@ -8,12 +8,14 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import and_, event, func, select, text
 
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import events
 from lifecycle_jobs.jobs import send_alerts
-from lifecycle_jobs.jobs.chunks import Part, apply_in_chunks, take_chunk
+from lifecycle_jobs.jobs.chunks import apply_in_chunks, take_chunk
+from lifecycle_jobs.jobs.parts import Part
 from lifecycle_jobs.jobs.task import Place, Task
 from lifecycle_jobs.runs import Run
 from lifecycle_jobs.settings import load_settings
@@ -57,7 +59,7 @@ def test_each_chunk_is_read_along_the_index_from_where_the_last_one_ended(store:
     plans: list[str] = []
 
     def explain(_connection: Any, cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:  # noqa: FBT001 -- SQLAlchemy's
-        if "chosen AS" in statement and "address_key)" in statement:
+        if "address_key) > (" in statement:
             beside = cursor.connection.cursor()
             how = "EXPLAIN" if store.dialect == "postgresql" else "EXPLAIN QUERY PLAN"
             plans.append("\n".join(str(row[-1]) for row in beside.execute(f"{how} {statement}", parameters)))
@@ -69,6 +71,40 @@ def test_each_chunk_is_read_along_the_index_from_where_the_last_one_ended(store:
     assert [plan for plan in plans if begins not in plan] == []
     with store.read() as connection:
         assert connection.scalar(select(func.count()).select_from(events)) == 600
+
+
+@pytest.mark.parametrize("chunk_size", [1, 2, 10])
+def test_it_says_how_many_it_left_alone_and_the_rest_is_done(store: Store, chunk_size: int) -> None:
+    with store.write() as connection:
+        factories.customer(connection)
+        for number in range(5):
+            factories.box(connection, f"{number}@pec.example.it", cancelled_on=E if number in {1, 4} else None)
+    task = _task(store, chunk_size=chunk_size)
+
+    assert apply_in_chunks(task, _alert(task)) == 2
+    assert apply_in_chunks(task, _alert(task)) == 2
+    with store.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(events)) == 3
+
+
+def test_why_boxes_are_left_alone_is_asked_where_some_are(store: Store) -> None:
+    asked: list[str] = []
+
+    def listen(_connection: Any, _cursor: Any, statement: str, _values: Any, _context: Any, _many: bool) -> None:  # noqa: FBT001 -- SQLAlchemy's
+        if statement.startswith("SELECT CASE WHEN"):
+            asked.append(statement)
+
+    event.listen(store.engine, "before_cursor_execute", listen)
+    with store.write() as connection:
+        factories.customer(connection)
+        factories.box(connection, "told@pec.example.it")
+    assert send_alerts.run(_task(store), RULES).skipped == {}
+    assert asked == []
+
+    with store.write() as connection:
+        factories.box(connection, "cancelled@pec.example.it", cancelled_on=E)
+    assert send_alerts.run(_task(store), RULES).skipped == {"cancelled": 1}
+    assert len(asked) == 1
 
 
 def test_a_worker_that_chose_boxes_before_another_had_done_them_leaves_them_alone(postgresql_store: Store) -> None:

@@ -92,7 +92,7 @@ def trees_with_history() -> Iterator[ast.Module]:
             if isinstance(node, ast.ImportFrom) and node.module == "lifecycle_jobs.history"
             for each in node.names
         }
-        if imported & {"Event", "record", "record_all", "record_for_boxes", "record_of_box"} or path == _NUMBERING:
+        if imported & {"Event", "event_of_each", "record", "record_all", "record_of_box"} or path == _NUMBERING:
             yield tree
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, event, select
 
 from lifecycle_jobs.db.faults import in_halves
 from lifecycle_jobs.db.session import Store
@@ -62,6 +63,11 @@ def happened(
             run_on=run_on,
             run_pass=run_pass if run_on else None,
         )
+
+
+def in_one_piece(some: Sequence[str], apply: Callable[[Sequence[str]], None]) -> None:
+    """Nothing fails."""
+    apply(some)
 
 
 def queued(store: Store) -> list[tuple[str, int]]:
@@ -146,6 +152,28 @@ def test_composing_again_adds_what_is_missing(store: Store, desk: Desk) -> None:
 
     assert desk.compose() == 1
     assert queued(store) == [("2027-04-01/1/c1/box.suspended", 2), ("2027-04-01/1/c2/box.suspended", 1)]
+
+
+def test_whether_an_event_has_a_message_is_asked_once_there_are_messages_of_its_pass(store: Store, desk: Desk) -> None:
+    asked: list[str] = []
+
+    def listen(_connection: Any, _cursor: Any, statement: str, _values: Any, _context: Any, _many: bool) -> None:  # noqa: FBT001 -- SQLAlchemy's
+        if statement.startswith("SELECT") and "NOT (EXISTS (SELECT * \nFROM message_events" in statement:
+            asked.append(statement)
+
+    with store.write() as connection:
+        happened(connection, "c1", "a@pec.example.it", run_pass=10)
+    desk.compose()
+    with store.write() as connection:
+        happened(connection, "c1", "b@pec.example.it", run_pass=1)
+    event.listen(store.engine, "before_cursor_execute", listen)
+
+    with store.read() as connection:
+        first, *_ = of_run(connection, ON)
+    assert compose(store, first, chunk_size=10, in_halves=in_one_piece) == 1
+    assert asked == []
+    assert compose(store, first, chunk_size=10, in_halves=in_one_piece) == 0
+    assert len(asked) == 1
 
 
 def test_another_pass_over_the_date_has_messages_of_its_own(store: Store, desk: Desk) -> None:
