@@ -100,7 +100,10 @@ def _parts(records: Records) -> Iterator[str]:
 
 
 def _value(record: Record, show: Callable[[dict[str, Any]], str]) -> str:
-    return show(dict(record.figures)) if record.figures else ""
+    try:
+        return show(dict(record.figures)) if record.figures else ""
+    except KeyError:  # it was measured before this figure was asked for
+        return NOT_MEASURED
 
 
 def _number(name: str, digits: int = 0) -> _Column:

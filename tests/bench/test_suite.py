@@ -92,6 +92,12 @@ def test_a_wrong_cell_proves_nothing() -> None:
     )
 
 
+def test_a_figure_that_an_older_record_does_not_have_is_not_measured() -> None:
+    older = record(Cell("workers", "postgresql", "4", workers=2), "PostgreSQL 18", {"rows": 9, "one": 2.0, "two": 3.0})
+
+    assert "| PostgreSQL | 4 | 9 | not measured | 2 | 3 | 1.50 | not measured | not measured |" in page(by_cell(older))
+
+
 @pytest.mark.parametrize(("rows", "reached"), [(200_000, True), (2_000, None)])
 def test_a_ratio_of_few_rows_reaches_nothing(rows: int, reached: bool | None) -> None:  # noqa: FBT001 -- parametrized
     cell = Cell("jobs", "sqlite", "suspend")
