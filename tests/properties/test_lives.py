@@ -44,11 +44,11 @@ in_parts = pytest.mark.parametrize("part", range(PARTS))
 
 
 def examples(part: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A part's share of 15 examples: the same on every machine, or others each time where more are asked for.
+    """A part's share of 9 examples: the same on every machine, or others each time where more are asked for.
 
     `make soak` asks for 200: they take a quarter of an hour.
     """
-    number = int(os.environ.get(MORE, "15"))
+    number = int(os.environ.get(MORE, "9"))
     chosen = settings(
         max_examples=-(-number // PARTS),
         database=None,
