@@ -251,7 +251,7 @@ class _ManyValues(TypeDecorator[Sequence[Any]]):
         return found
 
 
-class _Listed(tuple[Any, ...]):  # noqa: SLOT001 -- a tuple can have no slots, and this one carries its text
+class _Listed(tuple[Any, ...]):  # noqa: SLOT001 -- slots of a tuple must be empty, and this one carries its text
     """Values that the database listed, and how it is told of them: the same thousands go back with each statement."""
 
     sent: str | None = None

@@ -50,7 +50,7 @@ def apply_in_chunks(task: Task, part: Part) -> int:
     They are locked, and due while they are. A chunk that fails is halved until the failing box stands alone and is
     parked. If there are workers, and more than one chunk, they do it, and here what they leave is done.
 
-    Returns how many candidates it left as they were: 0 if there is nobody to ask about a reason.
+    Returns how many candidates it left as they were, so that reasons are asked for only where there are any.
     """
     steps = Steps(task, part)
     after, left = _apply_to_next(task, steps, None)
