@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from lifecycle_jobs.db.session import Store, open_store
-from tests import compiled, servers
+from tests import compiled, scratch, servers
 
 # Where time stands still, what waits for a time-out would wait for ever.
 freezegun.configure(
@@ -35,6 +35,7 @@ _LONG = ("properties", "crash", "scenarios", "forecast", "webhooks", "payments")
 def pytest_configure(config: pytest.Config) -> None:
     """Give the test run its folder, before pytest-xdist starts any worker."""
     if not hasattr(config, "workerinput"):
+        scratch.choose()
         servers.begin()
 
 
