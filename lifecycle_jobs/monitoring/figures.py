@@ -25,12 +25,14 @@ from lifecycle_jobs.db.tables import (
     parked_rows,
     registered_payments,
     run_jobs,
+    top_up_charges,
 )
 from lifecycle_jobs.db.tables import runs as run_records
 from lifecycle_jobs.gates import suspected_gap
 from lifecycle_jobs.monitoring.vitals import Vitals
 from lifecycle_jobs.notices import LISTED_DAYS
 from lifecycle_jobs.payments.refunds import registered_due
+from lifecycle_jobs.payments.top_up_charges import unresolved_top_up
 from lifecycle_jobs.settings import Settings
 from lifecycle_jobs.watching.noticing import noticed
 from lifecycle_jobs.webhooks import waiting as webhooks_waiting
@@ -220,11 +222,16 @@ def _messages(connection: Connection, today: date) -> Iterator[Metric]:
 
 
 def _money(connection: Connection, now: datetime) -> Iterator[Metric]:
-    open_charges = select(func.count(), func.min(charges.c.attempted_at)).where(unresolved)
-    number, since = connection.execute(open_charges).one()
+    found = [
+        connection.execute(select(func.count(), func.min(table.c.attempted_at)).where(open_)).one()
+        for table, open_ in ((charges, unresolved), (top_up_charges, unresolved_top_up))
+    ]
+    number = sum(count for count, _ in found)
+    since = min((since for _, since in found if since is not None), default=None)
     yield _one(
         "unresolved_charges",
-        "Charges of which nobody knows yet what became of them, those in flight included; their boxes are left alone.",
+        "Charges of which nobody knows yet what became of them, those in flight and those for credit included; boxes "
+        "whose renewal is among them are left alone.",
         number,
     )
     yield _one(

@@ -352,6 +352,20 @@ def test_two_servers_that_scrape_at_once_cost_what_one_does(store: Store, settin
     assert others == []
 
 
+def test_a_charge_for_credit_of_which_nobody_knows_counts_as_unresolved_too(
+    store: Store, settings: Settings, box: int
+) -> None:
+    with store.write() as connection:
+        charge(connection, box, "k1", status="unknown", attempted_at=NOW - timedelta(hours=5))
+        ordered = factories.order(connection, "C-1", kind="topup", term_expires_on=None, years=None, vat=0)
+        factories.top_up_charge(connection, "t1", order_id=ordered, attempted_on=(NOW - timedelta(days=4)).date())
+
+    found = figures(store, settings)
+
+    assert found["unresolved_charges"] == 2
+    assert found["unresolved_charge_oldest_age_seconds"] > 3 * 86_400
+
+
 def test_every_query_goes_by_an_index_of_what_waits_or_reads_a_small_table(
     store: Store, settings: Settings, box: int
 ) -> None:
