@@ -63,8 +63,9 @@ def unresolved_charge() -> ColumnElement[bool]:
 
 def unapplied_payment() -> ColumnElement[bool]:
     """Money came in for this box and could not be applied to it: until a person settles that, all leave it alone."""
+    received = charges.alias("received")  # who asks may be looking at a charge of the box already
     return or_(
-        exists().where(charges.c.box_id == boxes.c.id, charges.c.unapplied),
+        exists().where(received.c.box_id == boxes.c.id, received.c.unapplied),
         boxes.c.id.in_(
             select(orders.c.box_id)
             .join(registered_payments, registered_payments.c.order_id == orders.c.id)

@@ -2,8 +2,9 @@
 
 Each chunk is one transaction with the choice, the change and its events; no box travels through this program but for
 its id. PostgreSQL chooses candidates, by what is cheap to ask of very many, locks them, in the order of their ids as
-everybody does, and only then asks all that makes them due: one that was altered in between is left alone. SQLite lets
-nobody write from the choice on, so all is asked there and then.
+everybody does, and only then, in a statement of its own, asks all that makes them due: one that was altered in between,
+or for which money has come in, is left alone. SQLite lets nobody write from the choice on, so all is asked there and
+then.
 
 With workers the boxes themselves are the queue. Whoever takes a chunk locks it while choosing, passing over what others
 have locked (SKIP LOCKED), in the transaction that changes it. So a chunk belongs to whoever can change it: a worker
@@ -50,7 +51,8 @@ def apply_in_chunks(task: Task, part: Part) -> int:
     They are locked, and due while they are. A chunk that fails is halved until the failing box stands alone and is
     parked. If there are workers, and more than one chunk, they do it, and here what they leave is done.
 
-    Returns how many candidates it left as they were, so that reasons are asked for only where there are any.
+    Returns how many candidates it left as they were, those parked among them, so that reasons are asked for only where
+    there are any.
     """
     steps = Steps(task, part)
     after, left = _apply_to_next(task, steps, None)
@@ -101,29 +103,29 @@ def take_chunk(task: Task, part: Part, after: Place, until: Place | None) -> Chu
 
 def _apply_to_next(task: Task, steps: Steps, after: Place | None) -> tuple[Place | None, int]:
     """One chunk; the last of it, or none if nothing can come after it, and how many candidates it left alone."""
-    due: Sequence[int] = ()
-    left = 0
+    ids: Sequence[int] = ()
+    candidates = done = 0
     following: Place | None = None
 
     def apply(some: Sequence[int]) -> None:
+        nonlocal done
         with task.store.write() as connection:
-            steps.change(connection, steps.lock(connection, some))
+            due = steps.lock(connection, some)
+            steps.change(connection, due)
+        done += len(due)
 
     try:
         with task.store.write() as connection:
-            chosen = steps.choose(connection, after)
-            following = chosen.following
-            due = chosen.ids
-            if due and not steps.alone:
-                due = steps.lock(connection, due)
-            left = chosen.candidates - len(due)
+            ids, candidates, following = steps.choose(connection, after)
+            due = steps.lock(connection, ids) if ids and not steps.alone else ids
             steps.change(connection, due)
+        done = len(due)
     except Exception as error:
-        if not due or not concerns_one_row(error):
+        if not ids or not concerns_one_row(error):
             raise
-        in_halves(due, apply, task.park_box)
-    task.advance(len(due))
-    return following, left
+        in_halves(ids, apply, task.park_box)
+    task.advance(done)
+    return following, candidates - done
 
 
 def _ahead(task: Task, part: Part, after: Place, number: int) -> Place | None:

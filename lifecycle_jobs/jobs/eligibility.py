@@ -6,7 +6,16 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, select
 
-from lifecycle_jobs.db.conditions import Refusals, by_plan, days_from, none_of, of_this_term, on_hold, unresolved
+from lifecycle_jobs.db.conditions import (
+    Refusals,
+    by_plan,
+    days_from,
+    none_of,
+    of_this_term,
+    on_hold,
+    unapplied_payment,
+    unresolved,
+)
 from lifecycle_jobs.db.tables import boxes, charges, orders, payment_methods
 from lifecycle_jobs.jobs.task import Task
 
@@ -35,7 +44,10 @@ def not_eligible(task: Task) -> Refusals:
 
 
 def still_wanted(task: Task, charge_id: int) -> Select[Any]:
-    """The box of a charge, only while that very one is wanted: not settled elsewhere; same term, order and method."""
+    """The box of a charge, only while that very one is wanted.
+
+    It is not settled elsewhere, of the same term, order and method, and no other money for it waits for a person.
+    """
     return (
         select(boxes)
         .join(payment_methods, payment_methods.c.payment_method_id == boxes.c.payment_method_id)
@@ -49,5 +61,6 @@ def still_wanted(task: Task, charge_id: int) -> Select[Any]:
             orders.c.status == "awaiting_payment",
             charging_window(task),
             none_of(not_eligible(task)),
+            ~unapplied_payment(),
         )
     )

@@ -89,9 +89,15 @@ class Steps:
         return Chosen(ids, candidates, Place(expires_on, address_key) if candidates == self._size else None)
 
     def lock(self, connection: Connection, ids: Sequence[int]) -> Sequence[int]:
-        """Those of the boxes that are due now, which they stay until the end of the transaction."""
-        locked: Sequence[int] = connection.execute(self._due, {IN_HAND.name: ids}).scalar_one()
-        return locked
+        """Those of the boxes that are due now, which they stay until the end of the transaction.
+
+        First locked, then asked: PostgreSQL answers a statement that waited for a lock from before it waited. Whoever
+        held a box without altering it may have left money that could not be applied to it.
+        """
+        if not self.alone:
+            connection.execute(self._locked, {IN_HAND.name: ids})
+        due: Sequence[int] = connection.execute(self._due, {IN_HAND.name: ids}).scalar_one()
+        return due
 
     def change(self, connection: Connection, ids: Sequence[int]) -> None:
         """Do to these boxes what the part does."""
@@ -108,15 +114,14 @@ class Steps:
         return self._choice(_place() > tuple_(bindparam(_AFTER_DAY, type_=day), bindparam(_AFTER, type_=address)))
 
     @cached_property
+    def _locked(self) -> Select[Any]:
+        in_hand = select(boxes.c.id).where(among(boxes.c.id, IN_HAND)).order_by(boxes.c.id)
+        return select(func.count()).select_from(in_hand.with_for_update(key_share=True).cte("locked"))
+
+    @cached_property
     def _due(self) -> Select[Any]:
-        rows = (
-            select(boxes.c.id)
-            .where(among(boxes.c.id, IN_HAND), self._part.due)
-            .order_by(boxes.c.id)
-            .with_for_update(of=boxes, key_share=True)
-            .cte("locked")
-        )
-        return select(listed(rows.c.id))
+        in_hand = select(boxes.c.id).where(among(boxes.c.id, IN_HAND), self._part.due).order_by(boxes.c.id)
+        return select(listed(in_hand.cte("due").c.id))
 
     def _choice(self, after: ColumnElement[bool]) -> Select[Any]:
         rows = (

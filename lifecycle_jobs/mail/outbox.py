@@ -48,7 +48,7 @@ and no less time.
 """
 
 _RECORDED_AT_A_TIME: Final = 250
-"""The same where a message may be sent again: they are recorded together, and each time waits for the disk.
+"""The same where a message may be sent again: they are recorded together, in one transaction.
 
 With 500 the two processes took 20 to 30 MiB more; with 100, on PostgreSQL, a fifth more time.
 """

@@ -36,11 +36,11 @@ from datetime import date, timedelta
 from functools import partial
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Select
+from sqlalchemy import Connection, Select, select
 
 from lifecycle_jobs.db.faults import in_halves
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import boxes
+from lifecycle_jobs.db.tables import boxes, charges
 from lifecycle_jobs.errors import RunStopped
 from lifecycle_jobs.history import Origin
 from lifecycle_jobs.payments.calls import Calls, Ended, Limits
@@ -248,8 +248,10 @@ class Collector:
             return connection.execute(self.still_wanted(charge_id)).first() is not None
 
     def _wanted(self, connection: Connection, charge_id: int) -> bool:
-        look = self.still_wanted(charge_id).with_for_update(of=boxes, key_share=True)
-        return connection.execute(look).first() is not None
+        # Locked first: what whoever held the box has left, a look that waited for it would not see.
+        box = select(boxes.c.id).join(charges, charges.c.box_id == boxes.c.id).where(charges.c.id == charge_id)
+        connection.execute(box.with_for_update(of=boxes, key_share=True))
+        return connection.execute(self.still_wanted(charge_id)).first() is not None
 
     def _settle(self, ended: Sequence[_Answers], judge: Callable[[_Answers], ChargeOutcome | None], note: Note) -> None:
         """Settle all answers at once; where that fails, in halves, so that one bad row stands alone."""

@@ -32,6 +32,8 @@ NOTICE_DAYS = 30
 BOX_IDS = Parameter("box_ids")
 """The parameter by which a look is told which boxes to look at."""
 
+_BY_ID = select(boxes.c.id).where(among(boxes.c.id, BOX_IDS)).order_by(boxes.c.id).with_for_update(key_share=True)
+
 
 class AmountTooHigh(LifecycleError):
     """A renewal costs more than `gateway.max_amount`: not charged, a person has to look at it."""
@@ -91,6 +93,9 @@ def write_down(
     `look` is the rule, with `BOX_IDS` for a parameter. What needs no gateway (agreements, credit, amounts of zero) is
     settled at once. Unless `called`, the gateway was given up before their turn came, and what needs it is too.
     """
+    # By themselves first: a look that waited for a box would not see what whoever held it left without altering it,
+    # like a transfer that could not be applied; and the holder would pay twice.
+    connection.execute(_BY_ID, {BOX_IDS.name: box_ids})
     rows = {row.id: row for row in connection.execute(look, {BOX_IDS.name: box_ids})}
     due = [rows[box_id] for box_id in box_ids if box_id in rows]
     results: dict[int, Result | Exception] = {box_id: "changed_meanwhile" for box_id in box_ids if box_id not in rows}

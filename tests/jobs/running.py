@@ -257,6 +257,13 @@ def while_waiting(office: Office, change: Callable[[Connection], None], work: Ca
     assert not job.is_alive()
 
 
+def too_little_comes_in(connection: Connection, box_id: int) -> None:
+    """A transfer that cannot be applied to the box's order, as `order pay` records it: the box is held, not altered."""
+    connection.execute(select(tables.boxes.c.id).where(tables.boxes.c.id == box_id).with_for_update(key_share=True))
+    order_id = connection.execute(select(tables.orders.c.id).where(tables.orders.c.box_id == box_id)).scalar_one()
+    factories.registered_payment(connection, "transfer-1", order_id=order_id, amount=1200, effective=False)
+
+
 def _until_somebody_waits(office: Office) -> None:
     waiting = text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"

@@ -39,6 +39,7 @@ from tests.jobs.running import (
     renewing_box,
     settings_for,
     status,
+    too_little_comes_in,
     tried,
     while_waiting,
 )
@@ -704,6 +705,37 @@ def test_a_box_that_another_program_is_changing_is_waited_for_and_read_as_it_the
 
     assert office.booked() == [f"R-{neighbour}-20270331"]
     assert charged(office.store, box) == []
+
+
+def test_money_that_comes_in_while_the_job_waits_for_the_box_is_not_asked_for_again(postgresql_office: Office) -> None:
+    office = postgresql_office
+    with office.store.write() as connection:
+        box, neighbour = (renewing_box(connection, name) for name in ("a", "b"))
+        factories.order(connection, f"R-{box}-20270331", customer_id="c-a", box_id=box)
+
+    while_waiting(
+        office,
+        lambda connection: too_little_comes_in(connection, box),
+        lambda: office.job("auto_renew", FIRST_SLOT),
+    )
+
+    assert office.booked() == [f"R-{neighbour}-20270331"]
+    assert charged(office.store, box) == []
+
+
+def test_money_that_comes_in_between_the_intent_and_the_call_is_not_asked_for_again(office: Office) -> None:
+    with office.store.write() as connection:
+        first, second = (renewing_box(connection, name) for name in ("a", "b"))
+
+    def meanwhile() -> None:
+        with office.store.write() as connection:
+            too_little_comes_in(connection, second)
+
+    bank = Meddling(office.settings.sandbox.journal, meanwhile)
+    replace(office, gateway=bank).job("auto_renew", FIRST_SLOT)
+
+    assert office.booked() == [f"R-{first}-20270331"]
+    assert charged(office.store, second) == []
 
 
 def test_a_box_that_fails_before_the_call_is_parked_uncharged_and_the_others_go_on(office: Office) -> None:

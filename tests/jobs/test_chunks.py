@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import and_, event, func, select, text
 
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import events
+from lifecycle_jobs.db.tables import boxes, events
 from lifecycle_jobs.jobs import send_alerts
 from lifecycle_jobs.jobs.chunks import apply_in_chunks, take_chunk
 from lifecycle_jobs.jobs.parts import Part
@@ -87,6 +87,28 @@ def test_it_says_how_many_it_left_alone_and_the_rest_is_done(store: Store, chunk
         assert connection.scalar(select(func.count()).select_from(events)) == 3
 
 
+def test_after_a_deadlock_it_still_says_how_many_it_left_alone(postgresql_store: Store) -> None:
+    with postgresql_store.write() as connection:
+        factories.customer(connection)
+        first, _, last = (
+            factories.box(connection, f"{number}@pec.example.it", cancelled_on=E if number == 1 else None)
+            for number in range(3)
+        )
+    task = _task(postgresql_store)
+
+    with ThreadPoolExecutor(1) as thread:
+        with postgresql_store.write() as other:
+            other.execute(text("SET LOCAL deadlock_timeout = '20s'"))  # whoever looks first is the one that gives way
+            other.execute(select(boxes.c.id).where(boxes.c.id == last).with_for_update())
+            left = thread.submit(apply_in_chunks, task, _alert(task))
+            _wait_for_a_waiter(postgresql_store, "transactionid")
+            other.execute(select(boxes.c.id).where(boxes.c.id == first).with_for_update())
+        assert left.result(30) == 1
+
+    with postgresql_store.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(events)) == 2
+
+
 def test_why_boxes_are_left_alone_is_asked_where_some_are(store: Store) -> None:
     asked: list[str] = []
 
@@ -145,12 +167,12 @@ def test_two_at_once_take_different_boxes_and_what_is_locked_is_not_waited_for(p
         assert take_chunk(task, alert, Place(E, "2@pec.example.it"), None).boxes == 2
 
 
-def _wait_for_a_waiter(store: Store) -> None:
+def _wait_for_a_waiter(store: Store, on: str = "advisory") -> None:
     until = time.monotonic() + 30
     waiting = text(
-        "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database "
-        "WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
-    )
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = :on"
+    ).bindparams(on=on)
     while time.monotonic() < until:
         with store.read() as connection:
             if connection.scalar(waiting):

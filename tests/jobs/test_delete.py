@@ -27,6 +27,7 @@ from tests.jobs.running import (
     renewing_box,
     settings_for,
     status,
+    too_little_comes_in,
     tried,
     while_waiting,
 )
@@ -451,4 +452,17 @@ def test_a_box_that_another_program_changes_between_choosing_and_writing_is_left
     assert status(office.store, box) != "deleted"
     assert status(office.store, neighbour) == "deleted"
     assert [row["status"] for row in look(office.store, tables.addons)] == ["active"]
+    assert happened(office.store, box) == []
+
+
+def test_money_that_comes_in_while_the_job_waits_for_the_box_keeps_it(postgresql_office: Office) -> None:
+    office = postgresql_office
+    with office.store.write() as connection:
+        factories.customer(connection)
+        box, neighbour = (unpaid(connection, name) for name in ("a", "b"))
+        factories.order(connection, "R-1", box_id=box)
+
+    while_waiting(office, lambda connection: too_little_comes_in(connection, box), lambda: office.job("delete", X))
+
+    assert (status(office.store, box), status(office.store, neighbour)) == ("suspended", "deleted")
     assert happened(office.store, box) == []

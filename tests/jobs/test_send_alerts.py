@@ -475,6 +475,21 @@ def test_a_row_that_the_database_refuses_is_parked_and_the_others_are_told(offic
     assert [told(office, box) for box in boxes] == [[("expiry_alert", 30)]] * 3
 
 
+@pytest.mark.parametrize("cancelled_on", [None, E])
+def test_a_parked_alert_counts_as_left_alone_whatever_becomes_of_its_neighbours(
+    office: Office, cancelled_on: date | None
+) -> None:
+    with office.store.write() as connection:
+        factories.customer(connection)
+        bad = factories.box(connection, "a@pec.example.it")
+        factories.box(connection, "b@pec.example.it", cancelled_on=cancelled_on)
+
+    with broken(office.store, "events", "INSERT", f"NEW.box_id = {bad}"):
+        report = office.job("send_alerts", E - 30 * DAY, parks=1)
+
+    assert report.skipped == {"parked": 1} | ({"cancelled": 1} if cancelled_on else {})
+
+
 def test_an_alert_that_was_parked_is_sent_by_the_run_of_the_next_day(office: Office) -> None:
     with office.store.write() as connection:
         factories.customer(connection)

@@ -25,6 +25,7 @@ from tests.jobs.running import (
     renewing_box,
     settings_for,
     status,
+    too_little_comes_in,
     tried,
     while_waiting,
 )
@@ -298,6 +299,19 @@ def test_a_box_that_another_program_changes_between_choosing_and_writing_is_left
         connection.execute(update(tables.boxes).where(tables.boxes.c.id == box).values(**meanwhile))
 
     while_waiting(office, by_hand, lambda: office.job("suspend", ON))
+
+    assert (status(office.store, box), status(office.store, neighbour)) == ("active", "suspended")
+    assert happened(office.store, box) == []
+
+
+def test_money_that_comes_in_while_the_job_waits_for_the_box_keeps_it(postgresql_office: Office) -> None:
+    office = postgresql_office
+    with office.store.write() as connection:
+        factories.customer(connection)
+        box, neighbour = (factories.box(connection, f"{name}@pec.example.it") for name in ("a", "b"))
+        factories.order(connection, "R-1", box_id=box)
+
+    while_waiting(office, lambda connection: too_little_comes_in(connection, box), lambda: office.job("suspend", ON))
 
     assert (status(office.store, box), status(office.store, neighbour)) == ("active", "suspended")
     assert happened(office.store, box) == []
