@@ -107,7 +107,9 @@ Outcome = tuple[str, str]
             "auto_renew",
             E - timedelta(days=5),
             pay,
-            {("active until 2028-03-31", "paid")},
+            # The second: the job had put its own order in the place of the one that was paid, and then charged nothing;
+            # a person applies the money.
+            {("active until 2028-03-31", "paid"), ("active until 2027-03-31", "awaiting_payment")},
         ),
         (
             renewing_with_open_orders,
