@@ -108,8 +108,8 @@ def threads(store: Store, settings: Settings) -> Iterator[list[Seat]]:
         for pool in pools:
             pool.shutdown(cancel_futures=True)
         url = store.engine.url.render_as_string(hide_password=False)
-        worker._store(url, settings.workers.time_out).engine.dispose()  # what workers in other processes end with
-        worker._store.cache_clear()
+        worker._bench(url, settings.workers.time_out).store.engine.dispose()  # workers in other processes end with it
+        worker._bench.cache_clear()
 
 
 def do_day(store: Store, settings: Settings, *, progress: Progress = lambda _name, _rows: None) -> DayReport:

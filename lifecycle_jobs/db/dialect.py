@@ -196,7 +196,7 @@ class among(FunctionElement[bool]):
 
     def __init__(self, column: ColumnElement[Any], values: Sequence[int] | Sequence[str] | Parameter) -> None:
         many = _ManyValues(Text() if isinstance(column.type, Text) else BigInteger())
-        sent = bindparam(values.name, type_=many) if isinstance(values, Parameter) else literal(list(values), many)
+        sent = bindparam(values.name, type_=many) if isinstance(values, Parameter) else literal(values, many)
         super().__init__(column, sent)
 
     def self_group(self, against: OperatorType | None = None) -> Self:

@@ -226,7 +226,7 @@ def open_to_read(url: str) -> Store:
         event.listen(engine, "connect", _prepare_to_read)
         event.listen(engine, "begin", _begin_sqlite)
     else:
-        options = f"-c default_transaction_read_only=on -c timezone=UTC {_NOBODY_SLEEPS}"
+        options = f"-c default_transaction_read_only=on -c timezone=UTC {_BY_INDEX} {_NOBODY_SLEEPS}"
         engine = create_engine(
             parsed, connect_args={"options": options, **_NOTICE_SILENCE}, poolclass=NullPool, hide_parameters=True
         )
@@ -264,7 +264,7 @@ def open_beside(store: Store, *, patience: int) -> Store:
         milliseconds = patience * 1000
         arguments = {
             "connect_timeout": patience,
-            "options": f"-c synchronous_commit=on -c timezone=UTC -c statement_timeout={milliseconds}",
+            "options": f"-c synchronous_commit=on -c timezone=UTC {_BY_INDEX} -c statement_timeout={milliseconds}",
             "keepalives_idle": patience,
             "keepalives_interval": 1,
             "keepalives_count": 3,

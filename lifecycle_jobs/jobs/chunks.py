@@ -24,13 +24,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy import select
-
 from lifecycle_jobs import runs
 from lifecycle_jobs.db import statistics
 from lifecycle_jobs.db.faults import concerns_one_row, in_halves
-from lifecycle_jobs.db.tables import boxes, events
-from lifecycle_jobs.jobs.parts import Part, Steps, after_the
+from lifecycle_jobs.db.tables import events
+from lifecycle_jobs.jobs.parts import Part, Steps
 from lifecycle_jobs.jobs.task import Place, Task
 
 
@@ -59,7 +57,7 @@ def apply_in_chunks(task: Task, part: Part) -> int:
     chunks = 1
     if after is not None and task.share is not None:
         keep_statistics_true(task, chunks)
-        task.share(task, part.name, after, partial(_ahead, task, part))
+        task.share(task, part.name, after, partial(_ahead, task, steps))
         after, left = _apply_to_next(task, steps, None)
     while after is not None:
         keep_statistics_true(task, chunks)
@@ -76,10 +74,10 @@ def keep_statistics_true(task: Task, chunks: int) -> None:
             statistics.refresh(connection, events)
 
 
-def take_chunk(task: Task, part: Part, after: Place, until: Place | None) -> Chunk:
+def take_chunk(task: Task, steps: Steps, after: Place, until: Place | None) -> Chunk:
     """Make the change to the boxes between two places that nobody else has in hand, as one of several workers.
 
-    Without `until`, to as many as make a chunk.
+    Without `until`, to as many as make a chunk. `steps` are those that pass over what is locked.
 
     They are asked again once they are locked: who had them before may have written their events after this choice had
     begun, and a box that is only told of is not altered, so that the lock alone would not notice.
@@ -88,10 +86,9 @@ def take_chunk(task: Task, part: Part, after: Place, until: Place | None) -> Chu
     """
     ids: Sequence[int] = ()
     began = time.monotonic()
-    steps = Steps(task, part, until=until, pass_over_locked=True)
     try:
         with task.store.write() as connection:
-            ids = steps.choose(connection, after).ids
+            ids = steps.choose(connection, after, until).ids
             still_due = steps.lock(connection, ids) if ids else ()
             steps.change(connection, still_due)
     except Exception as error:
@@ -128,13 +125,6 @@ def _apply_to_next(task: Task, steps: Steps, after: Place | None) -> tuple[Place
     return following, candidates - done
 
 
-def _ahead(task: Task, part: Part, after: Place, number: int) -> Place | None:
+def _ahead(task: Task, steps: Steps, after: Place, number: int) -> Place | None:
     with task.store.read() as connection:
-        last = connection.execute(
-            select(boxes.c.expires_on, boxes.c.address_key)
-            .where(after_the(after), part.candidates)
-            .order_by(boxes.c.expires_on, boxes.c.address_key)
-            .offset(number - 1)
-            .limit(1)
-        ).one_or_none()
-    return None if last is None else Place(last.expires_on, last.address_key)
+        return steps.look_ahead(connection, after, number)

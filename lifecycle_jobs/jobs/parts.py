@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Insert,
+    Integer,
     Select,
     Tuple,
     Update,
@@ -34,8 +35,9 @@ from lifecycle_jobs.jobs.task import Place, Task
 IN_HAND: Final = Parameter("in_hand")
 """The ids of the boxes of a chunk, in the statements that change them."""
 
-_AFTER_DAY: Final = "after_day"
 _AFTER: Final = "after"
+_UNTIL: Final = "until"
+_NUMBER: Final = "number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +70,31 @@ class Chosen(NamedTuple):
 class Steps:
     """The statements of a part, put together once for all its chunks, each when it is first wanted.
 
-    For the boxes up to a place only, if one is given, and for those that nobody else has locked, if so. `alone` says
-    that nobody else can write while we do, so that what is chosen is due.
+    Only for the boxes that nobody else has locked, if so. `alone` says that nobody else can write while we do, so that
+    what is chosen is due.
     """
 
-    def __init__(self, task: Task, part: Part, *, until: Place | None = None, pass_over_locked: bool = False) -> None:
+    def __init__(self, task: Task, part: Part, *, pass_over_locked: bool = False) -> None:
         self.alone = task.store.writes_alone
         self._size = task.chunk_size
         self._part = part
-        self._until = true() if until is None else up_to(until)
         self._pass_over_locked = pass_over_locked
 
-    def choose(self, connection: Connection, after: Place | None) -> Chosen:
+    def choose(self, connection: Connection, after: Place | None, until: Place | None = None) -> Chosen:
         """The next candidates, in order; where nobody else can write, of these the boxes that are due."""
         if after is None:
-            found = connection.execute(self._first).one()
+            found = connection.execute(self._first)
+        elif until is None:
+            found = connection.execute(self._next, _named(_AFTER, after))
         else:
-            found = connection.execute(self._next, {_AFTER_DAY: after.expires_on, _AFTER: after.address_key}).one()
-        ids, candidates, expires_on, address_key = found
+            found = connection.execute(self._between, _named(_AFTER, after) | _named(_UNTIL, until))
+        ids, candidates, expires_on, address_key = found.one()
         return Chosen(ids, candidates, Place(expires_on, address_key) if candidates == self._size else None)
+
+    def look_ahead(self, connection: Connection, after: Place, number: int) -> Place | None:
+        """The last of the next so many candidates; none if there are fewer."""
+        last = connection.execute(self._ahead, _named(_AFTER, after) | {_NUMBER: number - 1}).one_or_none()
+        return None if last is None else Place(last.expires_on, last.address_key)
 
     def lock(self, connection: Connection, ids: Sequence[int]) -> Sequence[int]:
         """Those of the boxes that are due now, which they stay until the end of the transaction.
@@ -110,8 +118,15 @@ class Steps:
 
     @cached_property
     def _next(self) -> Select[Any]:
-        day, address = boxes.c.expires_on.type, boxes.c.address_key.type
-        return self._choice(_place() > tuple_(bindparam(_AFTER_DAY, type_=day), bindparam(_AFTER, type_=address)))
+        return self._choice(_place() > _place_named(_AFTER))
+
+    @cached_property
+    def _between(self) -> Select[Any]:
+        return self._choice(and_(_place() > _place_named(_AFTER), _place() <= _place_named(_UNTIL)))
+
+    @cached_property
+    def _ahead(self) -> Select[Any]:
+        return self._in_order(_place() > _place_named(_AFTER)).offset(bindparam(_NUMBER, type_=Integer())).limit(1)
 
     @cached_property
     def _locked(self) -> Select[Any]:
@@ -123,18 +138,20 @@ class Steps:
         in_hand = select(boxes.c.id).where(among(boxes.c.id, IN_HAND), self._part.due).order_by(boxes.c.id)
         return select(listed(in_hand.cte("due").c.id))
 
-    def _choice(self, after: ColumnElement[bool]) -> Select[Any]:
-        rows = (
-            select(boxes.c.id, boxes.c.expires_on, boxes.c.address_key)
-            .where(after, self._until, self._part.candidates)
-            .order_by(boxes.c.expires_on, boxes.c.address_key)
-            .limit(self._size)
-        )
+    def _choice(self, where: ColumnElement[bool]) -> Select[Any]:
+        rows = self._in_order(where).limit(self._size)
         if self.alone:
             return _one_row_in_one_pass(rows.add_columns(none_of(self._part.refusals).label("due")))
         if self._pass_over_locked:
             rows = rows.with_for_update(of=boxes, key_share=True, skip_locked=True)
         return _one_row(rows, self._size)
+
+    def _in_order(self, where: ColumnElement[bool]) -> Select[Any]:
+        return (
+            select(boxes.c.id, boxes.c.expires_on, boxes.c.address_key)
+            .where(where, self._part.candidates)
+            .order_by(boxes.c.expires_on, boxes.c.address_key)
+        )
 
 
 def _one_row(rows: Select[Any], limit: int) -> Select[Any]:
@@ -169,12 +186,8 @@ def after_the(last: Any) -> ColumnElement[bool]:
 
     To be named before what makes them due: of several bounds of an index SQLite takes the first.
     """
-    return _place() > _place_of(last)
-
-
-def up_to(last: Place) -> ColumnElement[bool]:
-    """The boxes that do not come after this place."""
-    return _place() <= _place_of(last)
+    day, address = boxes.c.expires_on.type, boxes.c.address_key.type
+    return _place() > tuple_(literal(last.expires_on, day), literal(last.address_key, address))
 
 
 def _place() -> Tuple:
@@ -183,5 +196,11 @@ def _place() -> Tuple:
     return tuple_(boxes.c.expires_on, boxes.c.address_key)
 
 
-def _place_of(box: Any) -> Tuple:
-    return tuple_(literal(box.expires_on, boxes.c.expires_on.type), literal(box.address_key, boxes.c.address_key.type))
+def _place_named(name: str) -> Tuple:
+    """A place that is said when the statement is executed."""
+    day, address = boxes.c.expires_on.type, boxes.c.address_key.type
+    return tuple_(bindparam(f"{name}_day", type_=day), bindparam(f"{name}_address", type_=address))
+
+
+def _named(name: str, place: Place) -> dict[str, Any]:
+    return {f"{name}_day": place.expires_on, f"{name}_address": place.address_key}

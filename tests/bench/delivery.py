@@ -32,7 +32,7 @@ from lifecycle_jobs import clock
 from tests import servers
 from tests.bench import databases
 from tests.bench.catalog import shipped_settings
-from tests.bench.measure import COMMAND, environment_of, watching
+from tests.bench.measure import COMMAND, busy, environment_of, watching
 from tests.bench.sink import HOST, Sink, running
 from tests.bench.waiting import by_status, fill
 
@@ -46,10 +46,14 @@ _ALONE = 0
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """One run of `deliver`, from outside: seconds, MiB, and how many messages stood how afterwards."""
+    """One run of `deliver`, from outside: seconds, MiB, and how many messages stood how afterwards.
+
+    `busy` are the seconds that all cores worked meanwhile: for the program, its database and the mail server.
+    """
 
     database: str
     seconds: float
+    busy: float
     peak_mib: float
     messages: Mapping[str, int]
 
@@ -68,13 +72,27 @@ class Speed:
 class Together:
     """Messages a second of one worker and of several, and the peak memory of the latter together.
 
-    `alone` is one that writes its letters itself, as each of several does: see `tests.bench.alone`.
+    `alone` is one that writes its letters itself, as each of several does: see `tests.bench.alone`. `one_busy` and
+    `several_busy` say how many cores were busy meanwhile, with the database and the mail server: when one worker leaves
+    nothing idle, several cannot be faster.
     """
 
     database: str
     alone: float
     one: float
     several: float
+    one_busy: float
+    several_busy: float
+    peak_mib: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Sped:
+    """Messages a second, the cores that were busy with them, and peak memory."""
+
+    database: str
+    rate: float
+    busy: float
     peak_mib: float
 
 
@@ -125,17 +143,18 @@ def _speed(options: argparse.Namespace, sink: Sink, wrong: list[str]) -> Table:
         found = [_sped(options.messages, sink, connections, kind, wrong) for kind in options.databases]
         # Whatever else the machine does comes and goes: once before and once after is fairer than once.
         ceiling = median((before, _ceiling(sink, connections, options.messages)))
-        for database, rate, peak in found:
-            cells = (f"{ceiling:,.0f}", f"{rate:,.0f}", f"{rate / ceiling:.0%}", f"{peak:.0f}")
-            table.add_row(str(connections), database, *cells)
+        for each in found:
+            cells = (f"{ceiling:,.0f}", f"{each.rate:,.0f}", f"{each.rate / ceiling:.0%}", f"{each.peak_mib:.0f}")
+            table.add_row(str(connections), each.database, *cells)
     return table
 
 
 def speed(kind: str, connections: int, messages: int, sink: Sink, wrong: list[str]) -> Speed:
     """Measure one database over so many connections, with the ceiling once before and once after."""
     before = _ceiling(sink, connections, messages)
-    database, rate, peak = _sped(messages, sink, connections, kind, wrong)
-    return Speed(database, rate, median((before, _ceiling(sink, connections, messages))), peak)
+    found = _sped(messages, sink, connections, kind, wrong)
+    ceiling = median((before, _ceiling(sink, connections, messages)))
+    return Speed(found.database, found.rate, ceiling, found.peak_mib)
 
 
 def together(connections: int, workers: int, messages: int, sink: Sink, wrong: list[str]) -> Together:
@@ -145,25 +164,25 @@ def together(connections: int, workers: int, messages: int, sink: Sink, wrong: l
         for _ in range(_TURNS)
     ]
     alone, one, several = ([turn[each] for turn in turns] for each in range(3))
-    rates = [median(rate for _, rate, _ in measured) for measured in (alone, one, several)]
-    return Together(one[0][0], rates[0], rates[1], rates[2], max(peak for _, _, peak in several))
+    rates = [median(each.rate for each in measured) for measured in (alone, one, several)]
+    one_busy, several_busy = (median(each.busy for each in measured) for measured in (one, several))
+    peak = max(each.peak_mib for each in several)
+    return Together(one[0].database, rates[0], rates[1], rates[2], one_busy, several_busy, peak)
 
 
-def _sped(
-    messages: int, sink: Sink, connections: int, kind: str, wrong: list[str], workers: int = 1
-) -> tuple[str, float, float]:
-    """Name of the database, messages a second, and peak memory."""
+def _sped(messages: int, sink: Sink, connections: int, kind: str, wrong: list[str], workers: int = 1) -> _Sped:
     with (
         tempfile.TemporaryDirectory(prefix="lifecycle-bench-") as folder,
         databases.fresh(kind, Path(folder)) as (url, database),
     ):
         fill(url, messages, _today())
         delivered = _deliver(url, database, Path(folder), sink, connections, workers=workers)
-        started = _deliver(url, database, Path(folder), sink, connections, workers=workers).seconds
+        started = _deliver(url, database, Path(folder), sink, connections, workers=workers)
     if delivered.messages != {"sent": messages}:
         who = "one alone" if workers == _ALONE else f"{workers} workers"
         wrong.append(f"{database}, {connections} connections, {who}: {delivered.messages}")
-    return database, messages / (delivered.seconds - started), delivered.peak_mib
+    seconds = delivered.seconds - started.seconds
+    return _Sped(database, messages / seconds, (delivered.busy - started.busy) / seconds, delivered.peak_mib)
 
 
 def _ceiling(sink: Sink, connections: int, messages: int) -> float:
@@ -226,7 +245,7 @@ def _deliver(
     }
     log = folder / "deliver.log"
     with log.open("w") as output:
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), busy()
         process = subprocess.Popen(
             _alone() if workers == _ALONE else [str(COMMAND), "deliver", "--json", "--workers", str(workers)],
             env=environment,
@@ -240,10 +259,10 @@ def _deliver(
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGTERM)
                 code = process.wait(_ENDS_WITHIN)
-        took = time.perf_counter() - began
+        took, worked = time.perf_counter() - began, busy() - worked
     if code not in {0, _STOPPED}:
         raise RuntimeError(f"deliver ended with exit code {code}:\n{log.read_text()[-2000:]}")
-    return Delivered(database, took, max(peak) / 2**20, by_status(url))
+    return Delivered(database, took, worked, max(peak) / 2**20, by_status(url))
 
 
 def _alone() -> list[str]:

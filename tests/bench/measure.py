@@ -100,6 +100,14 @@ def _jobs(report: Mapping[str, Any]) -> Iterator[JobDone]:
         yield JobDone(job["job"], sum(job["done"].values()), job["seconds"])
 
 
+def busy() -> float:
+    """Seconds that the cores of this machine have worked since it was started, added up, for whomever."""
+    user, nice, system, _idle, _waiting, hardware, software, stolen = map(
+        int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    )
+    return (user + nice + system + hardware + software + stolen) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
 def watching(pid: int) -> Iterator[list[int]]:
     """Bytes that a process and its children have resident at once, sample by sample, while the block lasts."""

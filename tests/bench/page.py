@@ -166,7 +166,7 @@ _SECTIONS: Final[tuple[tuple[Part, str, str, tuple[str, ...], tuple[_Column, ...
     (
         "workers",
         "Delivery by two workers",
-        "Messages a second over as many connections, medians of three. `one` has a process to write, `alone` none.",
+        "Messages a second, medians of three; `one` has a process to write, `alone` none. `busy`: cores that worked.",
         ("database", ""),
         (
             _number("rows"),
@@ -175,6 +175,8 @@ _SECTIONS: Final[tuple[tuple[Part, str, str, tuple[str, ...], tuple[_Column, ...
             _number("two"),
             _of("times one", "two", "one"),
             _of("times alone", "two", "alone"),
+            _number("one_busy", 2),
+            _number("two_busy", 2),
             _number("peak_mib"),
         ),
     ),

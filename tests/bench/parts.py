@@ -67,7 +67,8 @@ def _workers(cell: Cell, rows: int | None, _progress: Progress) -> Record:
     with running() as sink:
         found = delivery.together(int(cell.variant), cell.workers, rows, sink, wrong)
     rates = {"alone": found.alone, "one": found.one, "two": found.several}
-    figures = {"rows": rows, **rates, "peak_mib": found.peak_mib}
+    cores = {"one_busy": found.one_busy, "two_busy": found.several_busy}
+    figures = {"rows": rows, **rates, **cores, "peak_mib": found.peak_mib}
     return record(cell, f"{found.database} and {sink.name}", figures, wrong)
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from tests.bench.measure import watching
+from tests.bench.measure import busy, watching
 
 _MIB = 2**20
 _WITH_A_CHILD = """
@@ -45,3 +45,12 @@ def test_what_a_process_had_for_a_moment_only_counts_too() -> None:
     peak = _peak("gone = bytearray(50 * 2**20); del gone; print(flush=True); input()")
 
     assert peak > 50 * _MIB
+
+
+def test_a_core_that_works_all_the_time_is_one_that_is_busy() -> None:
+    worked, began = busy(), time.process_time()
+
+    while time.process_time() - began < 0.5:
+        pass
+
+    assert busy() - worked > 0.4

@@ -15,7 +15,7 @@ from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes, events
 from lifecycle_jobs.jobs import send_alerts
 from lifecycle_jobs.jobs.chunks import apply_in_chunks, take_chunk
-from lifecycle_jobs.jobs.parts import Part
+from lifecycle_jobs.jobs.parts import Part, Steps
 from lifecycle_jobs.jobs.task import Place, Task
 from lifecycle_jobs.runs import Run
 from lifecycle_jobs.settings import load_settings
@@ -42,6 +42,10 @@ def _task(store: Store, *, chunk_size: int = 10) -> Task:
 def _alert(task: Task) -> Part:
     parts = send_alerts.parts(task, RULES)
     return next(part for part in parts if part.name.startswith("box.expiry_alert 30 "))
+
+
+def _shared(task: Task, part: Part) -> Steps:
+    return Steps(task, part, pass_over_locked=True)
 
 
 def test_each_chunk_is_read_along_the_index_from_where_the_last_one_ended(store: Store) -> None:
@@ -142,9 +146,9 @@ def test_a_worker_that_chose_boxes_before_another_had_done_them_leaves_them_alon
 
     with postgresql_store.engine.connect() as gate, ThreadPoolExecutor(1) as thread:
         gate.execute(select(func.pg_advisory_lock(_GATE)))
-        choosing = thread.submit(take_chunk, task, late, BEGINNING, None)
+        choosing = thread.submit(take_chunk, task, _shared(task, late), BEGINNING, None)
         _wait_for_a_waiter(postgresql_store)
-        assert take_chunk(task, alert, BEGINNING, None).boxes == 5
+        assert take_chunk(task, _shared(task, alert), BEGINNING, None).boxes == 5
         gate.execute(select(func.pg_advisory_unlock(_GATE)))
         chunk = choosing.result(30)
 
@@ -163,8 +167,8 @@ def test_two_at_once_take_different_boxes_and_what_is_locked_is_not_waited_for(p
     with postgresql_store.write() as first:
         first.execute(text("SELECT id FROM boxes WHERE address_key < '2' FOR NO KEY UPDATE"))
 
-        assert take_chunk(task, alert, BEGINNING, Place(E, "2@pec.example.it")).boxes == 1
-        assert take_chunk(task, alert, Place(E, "2@pec.example.it"), None).boxes == 2
+        assert take_chunk(task, _shared(task, alert), BEGINNING, Place(E, "2@pec.example.it")).boxes == 1
+        assert take_chunk(task, _shared(task, alert), Place(E, "2@pec.example.it"), None).boxes == 2
 
 
 def _wait_for_a_waiter(store: Store, on: str = "advisory") -> None:

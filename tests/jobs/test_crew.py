@@ -20,11 +20,8 @@ from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.engines import Seat
 from lifecycle_jobs.errors import EmergencyStop, LeaseLost, StopRequested
 from lifecycle_jobs.jobs import crew, worker
-from lifecycle_jobs.lease import Lease
 from lifecycle_jobs.operators import Operator, resume, stop_everything
-from lifecycle_jobs.runs import Run
-from lifecycle_jobs.settings import Settings, WorkersSettings, load_settings
-from tests import factories
+from lifecycle_jobs.settings import Settings, WorkersSettings
 from tests.auditing import assert_books_are_right
 from tests.daily import failing
 from tests.workers import (
@@ -249,23 +246,6 @@ def test_chunks_become_smaller_when_they_hold_boxes_for_long_and_larger_again() 
     assert crew.fitting(4000, 0.05, 5000) == 5000
     assert crew.fitting(1, 60.0, 5000) == 1
     assert crew.fitting(1, 0.0, 5000) == 2
-
-
-def test_an_assignment_tells_no_password() -> None:
-    run_of_day = Run(ON, 1, "everything", ON)
-    assignment = worker.Assignment(
-        program="1",
-        database="postgresql://lifecycle:secret@db/lifecycle",
-        time_out=1,
-        lease=Lease("run", 1),
-        run=run_of_day,
-        job="suspend",
-        catalog=factories.CATALOG,
-        rules=load_settings().deletion,
-        chunk_size=1,
-    )
-
-    assert "secret" not in repr(assignment)
 
 
 def _do_with(executors: list[Executor], store: Store, settings: Settings) -> day.DayReport:
