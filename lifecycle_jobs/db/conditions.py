@@ -10,6 +10,7 @@ from datetime import date, timedelta
 
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
 
+from lifecycle_jobs.db.dialect import as_it_stands
 from lifecycle_jobs.db.tables import (
     boxes,
     charges,
@@ -31,7 +32,10 @@ TERM_PAID = ("box.renewed", "box.bought")
 EXPIRY_MOVED = (*TERM_PAID, "box.domain_renewed", "box.renewal_undone")
 """The kinds of event that move E: from their `term_expires_on` to the `new_expires_on` in their detail."""
 
-unresolved = charges.c.status.in_(("pending", "unknown"))
+_UNRESOLVED = ("pending", "unknown")
+unresolved = charges.c.status.in_(_UNRESOLVED)
+still_unresolved = as_it_stands(charges.c.status).in_(_UNRESOLVED)
+"""The same, asked of a charge that is found by its id."""
 """A charge of which nobody knows yet whether the bank made it."""
 
 of_this_term = and_(charges.c.box_id == boxes.c.id, charges.c.term_expires_on == boxes.c.expires_on)

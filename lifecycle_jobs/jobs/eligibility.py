@@ -13,8 +13,8 @@ from lifecycle_jobs.db.conditions import (
     none_of,
     of_this_term,
     on_hold,
+    still_unresolved,
     unapplied_payment,
-    unresolved,
 )
 from lifecycle_jobs.db.tables import boxes, charges, orders, payment_methods
 from lifecycle_jobs.jobs.task import Task
@@ -55,7 +55,7 @@ def still_wanted(task: Task, charge_id: int) -> Select[Any]:
         .join(orders, orders.c.id == charges.c.order_id)
         .where(
             charges.c.id == charge_id,
-            unresolved,
+            still_unresolved,
             charges.c.payment_method_id == payment_methods.c.payment_method_id,
             charges.c.token.is_not_distinct_from(payment_methods.c.token),
             orders.c.status == "awaiting_payment",

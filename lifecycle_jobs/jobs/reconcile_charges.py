@@ -28,7 +28,7 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, select
 
 from lifecycle_jobs import clock, runs
-from lifecycle_jobs.db.conditions import days_from, unresolved
+from lifecycle_jobs.db.conditions import days_from, still_unresolved, unresolved
 from lifecycle_jobs.db.dialect import among
 from lifecycle_jobs.db.faults import concerns_one_row
 from lifecycle_jobs.db.tables import charges, top_up_charges
@@ -96,7 +96,7 @@ def resume(task: Task, collector: Collector, patience: Patience) -> None:
 
 def settle_some(task: Task, collector: Collector, patience: Patience, charge_ids: Sequence[int]) -> None:
     """Look these up, as far as they are unresolved: the gateway has told that something became of them."""
-    _settle_all(task, collector, patience, and_(among(charges.c.id, charge_ids), unresolved))
+    _settle_all(task, collector, patience, and_(among(charges.c.id, charge_ids), still_unresolved))
 
 
 def _settle_all(task: Task, collector: Collector, patience: Patience, chosen: ColumnElement[bool]) -> Counter[str]:

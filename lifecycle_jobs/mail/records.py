@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from lifecycle_jobs import clock
-from lifecycle_jobs.db.dialect import Parameter, among, in_share, joined
+from lifecycle_jobs.db.dialect import Parameter, among, as_it_stands, in_share, joined
 from lifecycle_jobs.db.tables import boxes, message_events, messages, parked_rows
 from lifecycle_jobs.mail.answers import queue_id, reply_code
 from lifecycle_jobs.mail.discretion import describe, without_addresses
@@ -61,7 +61,7 @@ class Share:
 
 SENT: Final = (
     update(messages)
-    .where(messages.c.id == bindparam("message"), messages.c.status == "queued")
+    .where(messages.c.id == bindparam("message"), as_it_stands(messages.c.status) == "queued")
     .values(
         status="sent",
         attempts=messages.c.attempts + 1,
@@ -281,7 +281,7 @@ def queue_parked_again(connection: Connection) -> int:
 
 
 def _leave_queue() -> Update:
-    return update(messages).where(messages.c.id == bindparam("message"), messages.c.status == "queued")
+    return update(messages).where(messages.c.id == bindparam("message"), as_it_stands(messages.c.status) == "queued")
 
 
 def _subject(message_id: int) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, select
 
 from lifecycle_jobs import clock
-from lifecycle_jobs.db.dialect import Parameter, among
+from lifecycle_jobs.db.dialect import Parameter, among, as_it_stands
 from lifecycle_jobs.db.tables import boxes, charges, events, message_events, messages, orders
 from lifecycle_jobs.errors import LifecycleError
 from lifecycle_jobs.history import Origin, euros
@@ -123,7 +123,8 @@ def write_down(
 
 def take_back(connection: Connection, charge_ids: Sequence[int]) -> None:
     """Strike out intents of this process of which nobody has heard: their boxes are due again, as if never begun."""
-    connection.execute(delete(charges).where(among(charges.c.id, charge_ids), charges.c.status == "pending"))
+    not_settled = as_it_stands(charges.c.status) == "pending"
+    connection.execute(delete(charges).where(among(charges.c.id, charge_ids), not_settled))
 
 
 def requests_of(connection: Connection, charge_ids: Sequence[int]) -> dict[int, ChargeRequest]:

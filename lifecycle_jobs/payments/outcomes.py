@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, Update, bindparam, func, select, update
 
 from lifecycle_jobs import clock
-from lifecycle_jobs.db.conditions import unresolved
+from lifecycle_jobs.db.conditions import still_unresolved
 from lifecycle_jobs.db.dialect import among
 from lifecycle_jobs.db.tables import boxes, charges, orders
 from lifecycle_jobs.errors import LifecycleError
@@ -75,7 +75,7 @@ def _held(connection: Connection, charge_ids: Sequence[int]) -> list[Row[Any]]:
         select(charges, boxes.c.plan, *[column.label(_OF_ORDER + column.name) for column in orders.c])
         .join(boxes, boxes.c.id == charges.c.box_id)
         .join(orders, orders.c.id == charges.c.order_id)
-        .where(among(charges.c.id, charge_ids), unresolved)
+        .where(among(charges.c.id, charge_ids), still_unresolved)
         .order_by(boxes.c.id)
         .with_for_update(of=(boxes, charges), key_share=True)
     )
@@ -143,7 +143,7 @@ def _as_columns(outcome: ChargeOutcome, on: date) -> dict[str, Any]:
 def _settling(status: str, *columns: str) -> Update:
     return (
         update(charges)
-        .where(charges.c.id == bindparam("charge"), unresolved)
+        .where(charges.c.id == bindparam("charge"), still_unresolved)
         .values(
             status=status,
             # An answer that was lost ends the call too; what a later look-up finds does not change when that was.
