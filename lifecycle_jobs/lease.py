@@ -99,11 +99,11 @@ def hold(store: Store, name: str, seconds: int) -> Iterator[Lease]:
     Raises LeaseHeld if a living process has it.
     """
     lease = _take(store, name, seconds)
-    with _Heartbeat(store, lease, seconds):
-        try:
+    try:
+        with _Heartbeat(store, lease, seconds):
             yield lease
-        finally:
-            _release(store, lease)
+    finally:
+        _release(store, lease)
 
 
 def holder(connection: Connection, name: str) -> Process | None:
@@ -174,9 +174,11 @@ def _renew(store: Store, lease: Lease, seconds: int) -> bool:
 
 
 def _release(store: Store, lease: Lease) -> None:
+    # With a token of its own: a worker that was given up, and wakes after the run, must not find its own still valid.
+    freed = {"holder": None, "token": lease.token + 1}
     with store.write(durable=False) as connection:
         connection.execute(
-            update(leases).where(leases.c.name == lease.name, leases.c.token == lease.token).values(holder=None)
+            update(leases).where(leases.c.name == lease.name, leases.c.token == lease.token).values(**freed)
         )
 
 

@@ -39,9 +39,11 @@ class Operator:
     def operation(self, request_id: str | None = None) -> Origin:
         """The mark on all that one command of this person causes, outside a run.
 
-        A new one each time, unless the command is asked for under an id of its own.
+        A new one each time, unless the command is asked for under an id of its own. Messages are told apart by it: an
+        id that is a number must not read like a pass of the run of that day.
         """
-        return replace(self.origin, operation=f"{self.on.isoformat()}/{request_id or uuid.uuid4().hex}")
+        name = uuid.uuid4().hex if request_id is None else f"request-{request_id}"
+        return replace(self.origin, operation=f"{self.on.isoformat()}/{name}")
 
 
 def approve_numbers(

@@ -86,6 +86,10 @@ def begin(
         if row is None:
             run = Run(on, 1, "everything", since or window_start(connection, on))
             connection.execute(insert(runs).values(**_new_pass(run)))
+        elif row.state == "superseded":
+            # Its messages were made by the run that took over: what follows would hang on those, and never be told.
+            run = Run(on, row.run_pass + 1, "everything", since or row.since)
+            connection.execute(update(runs).where(runs.c.run_on == on).values(**_new_pass(run)))
         elif row.state != "completed" and not (again and row.scope == "left_over"):
             run = Run(on, row.run_pass, row.scope, since or row.since)
             connection.execute(update(runs).where(runs.c.run_on == on).values(state="running", since=run.since))

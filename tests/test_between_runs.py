@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
-from lifecycle_jobs import between_runs, lease
+from lifecycle_jobs import between_runs, clock, lease
 from lifecycle_jobs.day import Wish
 from lifecycle_jobs.db import tables
 from lifecycle_jobs.db.session import Store
@@ -20,6 +20,7 @@ from lifecycle_jobs.planning.rehearsal import dry_run
 from lifecycle_jobs.runs import JobReport
 from tests import factories
 from tests.auditing import assert_books_are_right
+from tests.daily import run
 from tests.jobs.running import (
     Office,
     broken,
@@ -222,3 +223,29 @@ class TestDiedBeforeItWroteToTheHolders:
         keys = [row["message_key"] for row in look(office.store, tables.messages) if row["customer_id"] == "c-a"]
         assert len(keys) == 2
         assert "2027-03-24/other/c-a/box.renewed" in keys
+
+
+class TestParkedRetry:
+    def test_what_leaves_today_warned_nobody_on_the_date_that_is_repeated(self, store: Store, tmp_path: Path) -> None:
+        """Nine days nothing ran, then a clerk retries what was parked: the box must not be deleted the same day."""
+        settings = settings_for(tmp_path, deletion={"require_delivered_warning": True, "delivered_warning_days": 7})
+        last, today = E + 83 * DAY, E + 92 * DAY
+        with store.write() as connection:
+            factories.customer(connection)
+            factories.box(connection, "a@pec.example.it")
+        for on in (E + DAY, last):
+            run(store, settings, on, deliver=False)
+        with store.write() as connection:
+            parked = {"run_on": last, "last_run_on": last, "parked_at": clock.now(), "state": "open", "times": 1}
+            connection.execute(
+                insert(tables.parked_rows).values(job="compose", subject="customer:c9", error="x", **parked)
+            )
+
+        with clock.standing_at(datetime(today.year, today.month, today.day, 10, tzinfo=UTC)):
+            between_runs.take_up_parked(store, settings, Operator("anna", None, today), lambda _name, _rows: None)
+            run(store, settings, today)
+
+        with store.read() as connection:
+            told = select(tables.messages.c.accepted_on).where(tables.messages.c.kind == "box.suspended")
+            assert connection.scalars(told).all() == [today]
+            assert connection.scalar(select(tables.boxes.c.status)) == "suspended"

@@ -259,3 +259,13 @@ def test_a_run_is_completed_also_with_failures(store: Store, failures: int) -> N
     with store.read() as connection:
         assert runs.latest_completed(connection) == ON
         assert connection.scalar(select(run_records.c.failures)) == failures
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_date_that_a_later_run_took_over_gets_another_pass(store: Store, again: bool) -> None:  # noqa: FBT001 -- a parameter of pytest
+    """The messages of its first pass are made: what is done now must get messages of its own."""
+    interrupted = runs.begin(store, ON)
+    assert interrupted is not None
+    runs.supersede(store, interrupted)
+
+    assert runs.begin(store, ON, again=again) == Run(ON, 2, "everything", since=interrupted.since)

@@ -123,9 +123,12 @@ def maintain(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing; count what would go.")] = False,
 ) -> None:
     """Delete messages and their history that are over for as long as [retention] says, some at a time."""
+    from lifecycle_jobs.gates import check_gap
     from lifecycle_jobs.retention import maintain as delete_what_is_over
 
     with open_office(config) as office:
+        if not dry_run:
+            check_gap(office.store, office.settings, office.today)
         with progress_bar() as shown, stoppable(shown) as progress:
             deleted = delete_what_is_over(office.store, office.settings, office.today, progress, dry_run=dry_run)
         if json:

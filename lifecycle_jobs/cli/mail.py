@@ -26,9 +26,12 @@ def deliver(config: Config = None, json: Json = False, workers: Senders = None) 
     """Deliver the messages that are waiting."""
     from dataclasses import asdict
 
+    from lifecycle_jobs.gates import check_gap
     from lifecycle_jobs.mail.delivery import deliver_now
 
     with open_office(config) as office:
+        # By a wrong date what waits would have become pointless, for ever.
+        check_gap(office.store, office.settings, office.today)
         # Processes of this machine, whoever shares the jobs of a day.
         manned = office if workers is None else office.manned(count=workers, engine="local")
         with progress_bar() as shown, stoppable(shown) as progress:

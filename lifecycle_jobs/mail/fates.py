@@ -45,6 +45,7 @@ class Fates:
         self._store = store
         self._mail = settings.mail
         self._on = on
+        self._zone = settings.zone
         self._report = report
         self._settled = settled
         self._lease_seconds = settings.lease.seconds
@@ -125,7 +126,8 @@ class Fates:
         redirected = bool(self._mail.redirect_to)
         self._report.sent += 1
         self._report.redirected += redirected
-        return records.as_sent(letter.id, response, self._on, redirected=redirected)
+        on = records.accepted_on(self._on, self._zone)
+        return records.as_sent(letter.id, response, on, redirected=redirected)
 
     def _recorded(self, connection: Connection, letter: Letter, outcome: Outcome) -> bool:
         """Record one of the others; whether that is the end of it."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select, update
 
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import addons, boxes, events, message_events, messages
+from lifecycle_jobs.db.tables import addons, boxes, customers, events, message_events, messages
 from lifecycle_jobs.errors import Refused
 from lifecycle_jobs.history import record
 from lifecycle_jobs.operators import Operator
@@ -63,8 +63,9 @@ def show_message(connection: Connection, message_id: int) -> dict[str, Any]:
 def resend(store: Store, operator: Operator, message_id: int, *, again: bool) -> str:
     """Have a message leave with the next delivery, under the same Message-ID; the status that it had.
 
-    One that was sent goes only `again`, because its holder gets it twice; what proved its first acceptance is kept in
-    the history. Raises Refused for one that is moot or parked, and if there is no such message.
+    It goes to the address, and in the language, that the customer has now: the old one may be why it failed. One that
+    was sent goes only `again`, because its holder gets it twice; what proved its first acceptance is kept in the
+    history. Raises Refused for one that is moot or parked, and if there is no such message.
     """
     with store.write() as connection:
         row = _found(connection, message_id, to_change=True)
@@ -78,6 +79,7 @@ def resend(store: Store, operator: Operator, message_id: int, *, again: bool) ->
                 f"Message {message_id} was accepted on {row['accepted_on']}; its holder would get it twice. "
                 "If that is meant: --again"
             )
+        holder = connection.execute(select(customers).where(customers.c.customer_id == row["customer_id"])).one()
         connection.execute(
             update(messages)
             .where(messages.c.id == message_id, messages.c.status.in_(("queued", "failed", "sent")))
@@ -90,6 +92,9 @@ def resend(store: Store, operator: Operator, message_id: int, *, again: bool) ->
                 reply_code=None,
                 queue_id=None,
                 redirected=False,
+                recipient=holder.email,
+                recipient_key=func.lower(holder.email),
+                locale=holder.locale,
             )
         )
         proof = ("accepted_on", "accepted_at", "reply_code", "queue_id", "response")

@@ -73,6 +73,7 @@ class Letters:
         self._goes_on = goes_on
         self._mail = settings.mail
         self._on = on
+        self._zone = settings.zone
         self._report = report
         self._at_a_time = at_a_time
         self._open_desk = open_desk
@@ -180,7 +181,8 @@ class Letters:
 
     def _over_the_limit(self, connection: Connection, leaving: Sequence[Waiting]) -> set[int]:
         """Those whose recipients have had enough for the day, with what is under way."""
-        taken = Counter(records.accepted_for(connection, [message.recipient_key for message in leaving], self._on))
+        recipients = [message.recipient_key for message in leaving]
+        taken = Counter(records.accepted_for(connection, recipients, records.accepted_on(self._on, self._zone)))
         over = set()
         for message in leaving:
             key = message.recipient_key

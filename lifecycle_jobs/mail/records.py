@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
     ColumnElement,
@@ -169,6 +170,15 @@ def mark_lines(connection: Connection, marks: Mapping[int, bool]) -> None:
             connection.execute(
                 update(message_events).where(among(message_events.c.event_id, changed)).values(moot=moot)
             )
+
+
+def accepted_on(on: date, zone: ZoneInfo) -> date:
+    """The business date of which it counts that a mail server takes a message now, in a delivery for that date.
+
+    Never a day that is over: what is delivered for an earlier date (`parked retry`, `replay`, a delivery that goes on
+    past midnight) has warned nobody then, and a box must not be deleted, or a card charged, as if it had.
+    """
+    return max(on, clock.business_date(zone))
 
 
 def as_sent(message_id: int, response: str, on: date, *, redirected: bool) -> dict[str, Any]:

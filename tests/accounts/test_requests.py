@@ -58,7 +58,7 @@ def test_what_was_asked_for_is_kept(store: Store) -> None:
     assert (request["request_id"], request["operation"], request["arguments"]) == ("r-1", "count", {"by": 1})
     assert (request["requested_on"], request["actor"], request["why"]) == (ON, "anna", "why not")
     assert request["result"] == {"times": 1, "on": "2027-03-16"}
-    assert [row["operation"] for row in look(store, tables.events)] == ["2027-03-16/r-1"]
+    assert [row["operation"] for row in look(store, tables.events)] == ["2027-03-16/request-r-1"]
 
 
 @pytest.mark.parametrize("other", [{"by": 2}, {"operation": "recount"}])
@@ -143,3 +143,8 @@ def test_what_the_database_gave_up_for_another_is_done_again(postgresql_store: S
         thread.join(30)
 
     assert answers == [Counted(1, ON)] * 2
+
+
+def test_an_id_that_is_a_number_does_not_read_like_a_pass_of_the_run() -> None:
+    """Their messages would be one: who is renewed by hand would get no receipt of what the run renews."""
+    assert Operator("shop", None, ON).operation("1").operation == "2027-03-16/request-1"

@@ -158,7 +158,6 @@ def test_json_is_the_only_thing_on_standard_output(lifecycle: Type, sqlite_store
         ("status",),
         ("reconcile",),
         ("audit",),
-        ("deliver",),
         ("refunds", "list"),
         ("parked", "list"),
         ("deletions", "list"),
@@ -166,6 +165,13 @@ def test_json_is_the_only_thing_on_standard_output(lifecycle: Type, sqlite_store
         shown = lifecycle(*arguments, "--json")
         assert shown.code == 0
         json.loads(shown.out)
+
+
+def test_so_it_is_of_a_delivery(lifecycle: Type) -> None:
+    shown = lifecycle("deliver", "--json")
+
+    assert shown.code == 0
+    json.loads(shown.out)
 
 
 def test_no_colours_reach_a_pipe_or_a_file(lifecycle: Type) -> None:

@@ -30,3 +30,12 @@ def test_the_emergency_stop_is_heeded(lifecycle: Type) -> None:
 
     assert refused.code == 5
     assert "The emergency stop is on" in refused.err
+
+
+def test_nothing_is_deleted_by_a_wrong_clock_but_counted(lifecycle: Type) -> None:
+    lifecycle("replay", "2020-01-01")
+
+    refused, counted = lifecycle("db", "maintain"), lifecycle("db", "maintain", "--dry-run")
+
+    assert (refused.code, counted.code) == (4, 0)
+    assert "the last completed run is that of 2020-01-01" in refused.err

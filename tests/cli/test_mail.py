@@ -7,10 +7,10 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from lifecycle_jobs.db.session import open_store
-from lifecycle_jobs.db.tables import boxes, events
+from lifecycle_jobs.db.tables import boxes, events, messages
 from tests.cli.conftest import Type
 from tests.mail.office import queue_alerts
 
@@ -64,6 +64,20 @@ def test_a_broken_override_is_named(lifecycle: Type, monkeypatch: pytest.MonkeyP
 def test_deliver_says_when_nothing_waits(lifecycle: Type) -> None:
     shown = lifecycle("deliver")
     assert (shown.code, shown.out) == (0, "No messages are waiting.\n")
+
+
+def test_nothing_is_delivered_by_a_wrong_clock(lifecycle: Type, sqlite_url: str) -> None:
+    """What waits would be taken for pointless, and never come."""
+    store = open_store(sqlite_url)
+    lifecycle("replay", "2099-03-24")
+    queue_alerts(store, "a@example.it")
+
+    refused = lifecycle("deliver")
+
+    assert (refused.code, "the last completed run is that of 2099-03-24, in the future" in refused.err) == (4, True)
+    with store.read() as connection:
+        assert connection.scalars(select(messages.c.status)).all() == ["queued"]
+    store.engine.dispose()
 
 
 def test_deliver_says_what_became_of_the_messages(

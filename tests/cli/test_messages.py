@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select, update
 
 from lifecycle_jobs.db.session import Store, open_store
-from lifecycle_jobs.db.tables import events, messages
+from lifecycle_jobs.db.tables import customers, events, messages
 from lifecycle_jobs.operators import Operator, stop_everything
 from tests.cli.conftest import Type
 from tests.mail.mail_server import HOST, MailServer, free_port, mail_server
@@ -122,6 +122,17 @@ class TestResend:
             event = connection.execute(select(events).where(events.c.kind == "message.resent")).one()
         assert (event.actor, event.why, event.customer_id) == ("anna", "mailbox was full", "c1")
         assert (event.detail["message"], event.detail["was"]) == (first, status)
+
+    def test_it_goes_to_the_address_that_the_customer_has_now(self, lifecycle: Type, books: Store) -> None:
+        (first,) = queue_alerts(books, "old@example.it")
+        became(books, first, "failed")
+        with books.write() as connection:
+            connection.execute(update(customers).values(email="New@example.it", locale="en"))
+
+        lifecycle("messages", "resend", str(first), "--by", "anna", "--why", "address corrected")
+
+        row = message_row(books, first)
+        assert (row.recipient, row.recipient_key, row.locale) == ("New@example.it", "new@example.it", "en")
 
     def test_what_proved_the_first_acceptance_is_kept_in_the_history(self, lifecycle: Type, books: Store) -> None:
         (first,) = queue_alerts(books, "a@example.it")
