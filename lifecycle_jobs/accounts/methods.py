@@ -188,8 +188,7 @@ def _replace(
     method: NewMethod,
     customer_id: str | None,
 ) -> ReplacedMethod:
-    with_it = _lock_boxes(connection, payment_method_id)
-    previous = _lock_method(connection, payment_method_id, customer_id)
+    previous, with_it = _lock_with_boxes(connection, payment_method_id, customer_id)
     if previous.kind == "agreement":
         raise Refused(f"{payment_method_id} is an agreement: it is made by contract, and comes with the files.")
     stored = _store(connection, previous.customer_id, method, origin.occurred_on)
@@ -232,8 +231,7 @@ def _replace(
 
 
 def _remove(connection: Connection, origin: Origin, payment_method_id: str, customer_id: str | None) -> RemovedMethod:
-    with_it = _lock_boxes(connection, payment_method_id)
-    method = _lock_method(connection, payment_method_id, customer_id)
+    method, with_it = _lock_with_boxes(connection, payment_method_id, customer_id)
     connection.execute(
         update(boxes)
         .where(boxes.c.payment_method_id == payment_method_id)
@@ -310,6 +308,19 @@ def _know_at_the_gateway(connection: Connection, customer: Row[Any], gateway_cus
         .where(customers.c.customer_id == customer.customer_id)
         .values(gateway_customer_id=gateway_customer_id)
     )
+
+
+def _lock_with_boxes(
+    connection: Connection, payment_method_id: str, customer_id: str | None
+) -> tuple[Row[Any], Sequence[Row[Any]]]:
+    """A method, and the living boxes that are charged to it, nearest expiry first.
+
+    The boxes come first, as everywhere. They are looked for again once the method is held, when no other box can get it
+    any more: one that got it while we waited would be switched off, and nobody told.
+    """
+    _lock_boxes(connection, payment_method_id)
+    method = _lock_method(connection, payment_method_id, customer_id)
+    return method, _lock_boxes(connection, payment_method_id)
 
 
 def _lock_boxes(connection: Connection, payment_method_id: str) -> Sequence[Row[Any]]:

@@ -115,9 +115,11 @@ def refusals(task: Task, rules: DeletionSettings) -> Refusals:
 
 
 def approved_by_a_clerk() -> ColumnElement[bool]:
-    """A person has let the box go although no warning could be delivered."""
+    """A person has let the box go although no warning could be delivered; once: not again after it was revived."""
     return exists().where(
-        deletion_approvals.c.box_id == boxes.c.id, deletion_approvals.c.term_expires_on == boxes.c.expires_on
+        deletion_approvals.c.box_id == boxes.c.id,
+        deletion_approvals.c.term_expires_on == boxes.c.expires_on,
+        ~deletion_approvals.c.used,
     )
 
 

@@ -15,9 +15,12 @@ from lifecycle_jobs.accounts import (
     register_method,
     remove_method,
     replace_method,
+    switch_auto_renew_on,
 )
+from lifecycle_jobs.accounts import methods as method_operations
 from lifecycle_jobs.accounts.methods import LeftBox, MovedBox, RemovedMethod
 from lifecycle_jobs.db import tables
+from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.errors import Refused
 from lifecycle_jobs.operators import Operator
 from tests import factories
@@ -29,6 +32,7 @@ from tests.jobs.running import (
     details,
     everything,
     expires_on,
+    happened,
     look,
     renewing_box,
     status,
@@ -373,3 +377,25 @@ def test_a_method_that_is_not_there_is_not_removed(office: Office) -> None:
             remove(office, method_id, customer_id=customer)
         assert str(refusal.value) == f"There is no payment method {method_id}."
     assert remove(office, customer_id="c-a").payment_method_id == "pm-a"
+
+
+def test_a_box_that_gets_the_method_while_it_is_removed_is_told_that_it_lost_it(
+    postgresql_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with postgresql_store.write() as connection:
+        factories.customer(connection)
+        factories.method(connection)
+        box = factories.box(connection, "a@pec.example.it")
+    lock = method_operations._lock_method
+
+    def switched_on_before(*arguments: Any) -> Any:
+        switch_auto_renew_on(
+            postgresql_store, factories.CATALOG, clerk(ON), "a@pec.example.it", request_id="on", payment_method_id="pm1"
+        )
+        return lock(*arguments)
+
+    monkeypatch.setattr(method_operations, "_lock_method", switched_on_before)
+    removed = remove_method(postgresql_store, clerk(ON), "pm1", request_id="off")
+
+    assert [each.address for each in removed.boxes] == ["a@pec.example.it"]
+    assert happened(postgresql_store, box) == ["autorenew.switched_on", "method.removed"]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, update
 
+from lifecycle_jobs.accounts import revive_box
 from lifecycle_jobs.db import tables
 from lifecycle_jobs.operators import Operator, approve_box
 from tests import factories
@@ -466,3 +467,29 @@ def test_money_that_comes_in_while_the_job_waits_for_the_box_keeps_it(postgresql
 
     assert (status(office.store, box), status(office.store, neighbour)) == ("suspended", "deleted")
     assert happened(office.store, box) == []
+
+
+def test_an_approval_lets_the_box_go_once_and_not_again_after_it_was_revived(office: Office, tmp_path: Path) -> None:
+    with office.store.write() as connection:
+        factories.customer(connection)
+        box = unpaid(connection)
+    careful = strict(office, tmp_path)
+    careful.day(X)
+    approve_box(office.store, Operator("anna", None, X), "a@pec.example.it")
+    careful.day(X + DAY)
+    assert status(office.store, box) == "deleted"
+
+    revive_box(
+        office.store,
+        factories.CATALOG,
+        Operator("anna", None, X + 2 * DAY),
+        "a@pec.example.it",
+        undelete_days=30,
+        platform_has_it=True,
+        request_id="r",
+    )
+    with office.store.write() as connection:  # its mail is known not to arrive
+        connection.execute(update(tables.messages).values(accepted_on=None, status="failed"))
+    careful.day(X + 32 * DAY)
+
+    assert status(office.store, box) == "suspended"
