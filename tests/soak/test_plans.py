@@ -42,7 +42,7 @@ def test_nor_does_any_statement_of_its_workers(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("LIFECYCLE_DATABASE__CHUNK_SIZE", "50")
     monkeypatch.setattr(day, "take_seats", one_thread)
     with provider("postgresql", BOXES, tmp_path, monkeypatch) as store:
-        monkeypatch.setattr(worker, "_store", lambda _url, _time_out: store)
+        monkeypatch.setattr(worker, "open_store", lambda _url, **_settings: store)
         plans = plans_of_a_day(store)
 
     assert len([plan for plan in plans if "SKIP LOCKED" in plan.statement and "boxes" in plan.statement]) >= 3
