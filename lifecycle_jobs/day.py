@@ -282,10 +282,10 @@ def _compose_all(store: Store, settings: Settings, run: Run, progress: Progress)
 def _deliver(store: Store, settings: Settings, on: date, progress: Progress) -> DeliveryReport:
     if store.rehearsing:
         return DeliveryReport()
-    from lifecycle_jobs.mail.delivery import deliver_now
+    from lifecycle_jobs.mail.delivery import deliver_all
 
     try:
-        return deliver_now(store, settings, on, progress)
+        return deliver_all(store, settings, on, progress)
     except LeaseHeld:
         return DeliveryReport(elsewhere=True)
 
@@ -307,6 +307,8 @@ def _failures(store: Store, report: DayReport) -> list[str]:
     found += report.delivery.failures
     if report.delivery.stopped:
         found.append(f"Delivery stopped early: {report.delivery.stopped}. Later: lifecycle-jobs deliver")
+    elif report.delivery.more:
+        found.append("The mail server takes too long: messages still wait. Later: lifecycle-jobs deliver")
     return found
 
 

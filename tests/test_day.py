@@ -290,9 +290,19 @@ def test_workers_that_were_given_up_in_delivery_are_for_a_person_to_look_at(
     store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given_up = DeliveryReport(failures=["1 of the workers was given up."])
-    monkeypatch.setattr(delivery, "deliver_now", lambda *_: given_up)
+    monkeypatch.setattr(delivery, "deliver_all", lambda *_: given_up)
 
     assert run(store, settings, SUSPENDED_ON).failures == ["1 of the workers was given up."]
+
+
+def test_a_mail_server_that_takes_too_long_is_for_a_person_to_look_at(
+    store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "deliver_all", lambda *_: DeliveryReport(sent=2, more=True))
+
+    assert run(store, settings, SUSPENDED_ON).failures == [
+        "The mail server takes too long: messages still wait. Later: lifecycle-jobs deliver"
+    ]
 
 
 @pytest.mark.usefixtures("two_boxes")

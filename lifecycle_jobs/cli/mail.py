@@ -27,7 +27,7 @@ def deliver(config: Config = None, json: Json = False, workers: Senders = None) 
     from dataclasses import asdict
 
     from lifecycle_jobs.gates import check_gap
-    from lifecycle_jobs.mail.delivery import deliver_now
+    from lifecycle_jobs.mail.delivery import deliver_all
 
     with open_office(config) as office:
         # By a wrong date what waits would have become pointless, for ever.
@@ -35,17 +35,21 @@ def deliver(config: Config = None, json: Json = False, workers: Senders = None) 
         # Processes of this machine, whoever shares the jobs of a day.
         manned = office if workers is None else office.manned(count=workers, engine="local")
         with progress_bar() as shown, stoppable(shown) as progress:
-            report = deliver_now(office.store, manned.settings, office.today, progress)
+            report = deliver_all(office.store, manned.settings, office.today, progress)
         if json:
             print_json(asdict(report))
         else:
-            done = {name.replace("_", " "): value for name, value in asdict(report).items() if isinstance(value, int)}
+            done = {name.replace("_", " "): value for name, value in asdict(report).items() if type(value) is int}
             say(counts(done) or "No messages are waiting.")
+        if report.elsewhere:
+            complain("Another process has taken the delivery over meanwhile, and goes on with it.")
         if report.stopped:
             complain(f"Delivery stopped early: {report.stopped}. The rest stays queued.")
+        elif report.more:
+            complain("The mail server takes too long. What still waits stays queued.")
         for failure in report.failures:
             complain(failure)
-        if report.stopped or report.parked or report.failures:
+        if report.stopped or report.more or report.parked or report.failures:
             raise typer.Exit(1)
 
 

@@ -1,11 +1,18 @@
 """What became of letters, written down; and with that, whether the lease is surely still ours.
 
-Each write asks for the fence, so the last one that succeeded says until when nobody else can have taken over.
+Each write asks for the fence, so the last one that succeeded says until when nobody else can have taken over. What is
+counted is what is committed.
+
+A server that refuses one message after the other for good, whoever they are to, does not mean the messages: it does not
+know us any more, or our address is on a list. Then nobody's message is given up. The delivery ends for a person to look
+at, and those it had refused are taken back into the queue. How it is told from addresses that have died: by recipients
+at several domains, with none accepted among them.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, timedelta
@@ -18,6 +25,7 @@ from lifecycle_jobs import clock
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.errors import LeaseLost, RunStopped
 from lifecycle_jobs.mail import records
+from lifecycle_jobs.mail.answers import reply_code
 from lifecycle_jobs.mail.discretion import without_addresses
 from lifecycle_jobs.mail.letters import Letter
 from lifecycle_jobs.mail.report import DeliveryReport
@@ -31,6 +39,10 @@ _TRIED_AGAIN_FOR: Final = 20.0
 _AGAIN_IN: Final = 0.5
 
 _LONGEST_PAUSE: Final = timedelta(days=1)
+
+_REFUSED_IN_A_ROW: Final = 20
+_AT_DOMAINS: Final = 3
+"""So many messages refused for good one after the other, to recipients at so many domains, and it is the server."""
 
 
 class Fates:
@@ -48,6 +60,7 @@ class Fates:
         self._zone = settings.zone
         self._report = report
         self._settled = settled
+        self._refused: deque[Letter] = deque(maxlen=_REFUSED_IN_A_ROW)
         self._lease_seconds = settings.lease.seconds
         self._confirmed_at = clock.running()
 
@@ -83,11 +96,10 @@ class Fates:
         if simply:
             self._record_sent(simply)
         if others:
-            with self._writing() as connection:
-                resolved = [letter for letter, outcome in others if self._recorded(connection, letter, outcome)]
-                records.resolve_parked(connection, [letter.id for letter in resolved if letter.was_parked])
-        for letter, _ in told:
-            self._settled(letter.recipient_key)
+            self._record_others(others)
+        for letter, outcome in told:
+            if not isinstance(outcome, Withheld):
+                self._settled(letter.recipient_key)
 
     def record_at_last(self, told: Sequence[tuple[Letter, Outcome]], progress: Callable[[int], None]) -> None:
         """Record what became of letters while the database may be away: what is not recorded goes out again.
@@ -108,59 +120,104 @@ class Fates:
 
     def _recorded_alone(self, letter: Letter, outcome: Outcome) -> bool:
         try:
-            with self._writing() as connection:
-                if self._recorded(connection, letter, outcome) and letter.was_parked:
-                    records.resolve_parked(connection, [letter.id])
+            self._record_others([(letter, outcome)])
         except SQLAlchemyError:
             return False
         return True
 
     def _record_sent(self, accepted: Sequence[tuple[Letter, Accepted]]) -> None:
         began = clock.running()
-        if self._sent([self._as_sent(letter, outcome.response) for letter, outcome in accepted]) == len(accepted):
+        self._refused.clear()
+        taken = self._sent([self._as_sent(letter, outcome.response) for letter, outcome in accepted])
+        self._report.sent += len(accepted)
+        self._report.redirected += len(accepted) if self._mail.redirect_to else 0
+        if taken == len(accepted):
             self._confirmed_at = began
             return
         self.prove()  # the lease is ours: somebody has taken one of them out of the queue by hand
 
     def _as_sent(self, letter: Letter, response: str) -> dict[str, Any]:
-        redirected = bool(self._mail.redirect_to)
-        self._report.sent += 1
-        self._report.redirected += redirected
         on = records.accepted_on(self._on, self._zone)
-        return records.as_sent(letter.id, response, on, redirected=redirected)
+        return records.as_sent(letter.id, response, on, redirected=bool(self._mail.redirect_to))
 
-    def _recorded(self, connection: Connection, letter: Letter, outcome: Outcome) -> bool:
+    def _record_others(self, told: Sequence[tuple[Letter, Outcome]]) -> None:
+        counted = DeliveryReport()
+        with self._writing() as connection:
+            ended = [letter for letter, outcome in told if self._recorded(connection, letter, outcome, counted)]
+            records.resolve_parked(connection, [letter.id for letter in ended if letter.was_parked])
+        self._report.add(counted)
+        self._report.stopped = self._report.stopped or counted.stopped
+
+    def _recorded(self, connection: Connection, letter: Letter, outcome: Outcome, counted: DeliveryReport) -> bool:
         """Record one of the others; whether that is the end of it."""
         match outcome:
             case Accepted(response):
+                self._refused.clear()
                 connection.execute(records.SENT, self._as_sent(letter, response))
+                counted.sent += 1
+                counted.redirected += bool(self._mail.redirect_to)
                 return True
             case PermanentFailure(response):
-                return self._failed(connection, letter, response)
+                self._fail(connection, letter, response, counted)
+                self._refused.append(letter)
+                return not self._refuses_all or not self._take_back(connection, response, counted)
             case TemporaryFailure(response, unavailable=unavailable, attempted=False):
                 records.record_untried(connection, letter.id, response)
                 if unavailable:
-                    self._report.stopped = without_addresses(response)
-            case TemporaryFailure(response, unavailable=True):
-                self._defer(connection, letter, response)
-                self._report.stopped = without_addresses(response)
-            case TemporaryFailure(response):
+                    counted.stopped = without_addresses(response)
+            case TemporaryFailure(response, unavailable=unavailable):
                 # Only the server's own word about a message makes its time run out: while the server cannot be
-                # reached, give_up_after days of outage would otherwise cost one message with every new try.
-                if self._on - letter.created_on >= timedelta(days=self._mail.give_up_after):
-                    return self._failed(connection, letter, response)
-                self._defer(connection, letter, response)
+                # reached, days of outage would otherwise cost some messages with every new try.
+                about_it = not unavailable and reply_code(response) is not None
+                if about_it and self._tried_for(letter.attempts) >= timedelta(days=self._mail.give_up_after):
+                    self._fail(connection, letter, response, counted)
+                    return True
+                self._defer(connection, letter, response, counted, about_it=about_it)
+                if unavailable:
+                    counted.stopped = without_addresses(response)
         return False
 
-    def _failed(self, connection: Connection, letter: Letter, response: str) -> bool:
-        records.record_failed(connection, {letter.id: response}, handed_over=True)
-        self._report.failed += 1
-        return True
+    def _tried_for(self, attempts: int) -> timedelta:
+        """How long a message has been tried, by the pauses between so many attempts.
 
-    def _defer(self, connection: Connection, letter: Letter, response: str) -> None:
+        Not since it was written: one that was held back, or is sent again by hand, would fall at its first refusal.
+        """
+        return sum((self._pause_after(attempt) for attempt in range(attempts)), timedelta())
+
+    def _pause_after(self, attempt: int) -> timedelta:
+        pauses = self._mail.retry_after
+        return min(timedelta(minutes=pauses[min(attempt, len(pauses) - 1)]), _LONGEST_PAUSE)
+
+    def _fail(self, connection: Connection, letter: Letter, response: str, counted: DeliveryReport) -> None:
+        records.record_failed(connection, {letter.id: response}, handed_over=True)
+        counted.failed += 1
+
+    def _defer(
+        self, connection: Connection, letter: Letter, response: str, counted: DeliveryReport, *, about_it: bool
+    ) -> None:
+        # What says nothing about the message makes the pauses longer, to the longest, but uses none of its time up.
+        attempts = letter.attempts + 1
+        if not about_it:
+            attempts = max(letter.attempts, min(attempts, len(self._mail.retry_after)))
         pause = timedelta(minutes=back_off(self._mail.retry_after, letter.attempts))
-        records.record_deferred(connection, letter.id, response, min(pause, _LONGEST_PAUSE))
-        self._report.deferred += 1
+        records.record_deferred(connection, letter.id, response, min(pause, _LONGEST_PAUSE), attempts)
+        counted.deferred += 1
+
+    @property
+    def _refuses_all(self) -> bool:
+        domains = {letter.envelope.recipient.domain for letter in self._refused}
+        return len(self._refused) == _REFUSED_IN_A_ROW and len(domains) >= _AT_DOMAINS
+
+    def _take_back(self, connection: Connection, response: str, counted: DeliveryReport) -> int:
+        """Those refused go back into the queue; how many did."""
+        pauses = {letter.id: timedelta(minutes=back_off(self._mail.retry_after, 0)) for letter in self._refused}
+        taken_back = records.take_back(connection, pauses)
+        counted.failed -= taken_back
+        counted.deferred += taken_back
+        counted.stopped = (
+            f"the mail server refuses one message after the other, whoever it is to: {without_addresses(response)}"
+        )
+        return taken_back
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

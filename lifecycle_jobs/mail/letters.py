@@ -2,6 +2,9 @@
 
 What will not leave is recorded here: what has become moot, cannot be put together, has nowhere to go, or is over what
 one recipient gets in a day.
+
+A letter is good for a minute. What it says may be no longer so by then: who has paid meanwhile must not be told that
+the box is suspended. One whose turn comes later, as the server is slow or this process stood still, is read again.
 """
 
 from __future__ import annotations
@@ -37,16 +40,35 @@ _SECONDS_AHEAD: Final = 10
 """No more is read than leaves in so many seconds: what was read may become moot while it waits for its turn."""
 
 
+_GOOD_FOR: Final = 60.0
+"""Seconds. By then a letter has begun to leave, or it is read again."""
+
+_READ_AGAIN: Final = 5
+"""So many times; what is too old even then waits for the next delivery, or a server that hangs would be sat out."""
+
+_FEWEST: Final = 10
+"""No fewer are read at a time, however slow the server is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A message that is ready to leave. `attempts` are those before; `was_parked`: it once could not be written."""
+    """A message that is ready to leave. `attempts` are those before; `was_parked`: it once could not be written.
+
+    `read_at` is when it was read, for the `reading`th time.
+    """
 
     id: int
-    created_on: date
     attempts: int
     recipient_key: str
     was_parked: bool
+    read_at: float
+    reading: int
     envelope: Outgoing
+
+    @property
+    def good_for(self) -> float:
+        """For so many seconds more what it says can be relied upon; less than none, once it is too old."""
+        return self.read_at + _GOOD_FOR - clock.running()
 
 
 class Letters:
@@ -82,20 +104,59 @@ class Letters:
         self._tomorrow = _midnight(on + timedelta(days=1), settings.zone)
         self._due_by = due_by(on, settings.zone)
         self._under_way: Counter[str] = Counter()
+        self._too_old: deque[int] = deque()
+        self._readings: dict[int, int] = {}
 
     def batches(self, only: Sequence[int] | None) -> Iterator[Iterator[Letter]]:
         """Some letters after some letters, until nothing is due any more. There may be none among some.
 
         While some are handed over the next ones are being written, where another process does that.
         """
+        return self._in_turn(self._due(only))
+
+    def read_again(self, letter: Letter) -> None:
+        """This one did not leave, because it had grown too old."""
+        self.settled(letter.recipient_key)
+        if letter.reading < _READ_AGAIN:
+            self._too_old.append(letter.id)
+            self._readings[letter.id] = letter.reading
+        else:
+            self._report.more = True
+
+    @property
+    def to_read_again(self) -> bool:
+        """Whether some have grown too old since `batches` came to its end."""
+        return bool(self._too_old)
+
+    def batches_again(self) -> Iterator[Iterator[Letter]]:
+        """These, as they are now."""
+        return self._in_turn(iter(()))
+
+    def _in_turn(self, due: Iterator[Sequence[Waiting]]) -> Iterator[Iterator[Letter]]:
         begun: deque[Sequence[Waiting]] = deque()
-        for some in self._due(only):
-            self._desk.give([message.id for message in some], clock.now())
-            begun.append(some)
-            if len(begun) > _AHEAD:
+        while (some := self._too_old_by_now() or next(due, ())) or begun:
+            if some:
+                self._desk.give([message.id for message in some], clock.now())
+                begun.append(some)
+            if len(begun) > _AHEAD or not some:
                 yield self._finished(begun.popleft())
-        while begun:
-            yield self._finished(begun.popleft())
+
+    def _too_old_by_now(self) -> Sequence[Waiting]:
+        """Those of them that still wait; from now on fewer are read at a time."""
+        while self._too_old:
+            if not self._goes_on():
+                self._report.more = True
+                self._too_old.clear()
+                break
+            self._at_a_time = max(_FEWEST, self._at_a_time // 2)
+            some = [self._too_old.popleft() for _ in range(min(self._at_a_time, len(self._too_old)))]
+            with self._store.read() as connection:
+                found = records.waiting(
+                    connection, after=None, limit=len(some), at=self._due_by, only=some, share=self._share
+                )
+            if found:
+                return found
+        return ()
 
     @property
     def written(self) -> bool:
@@ -116,8 +177,11 @@ class Letters:
             if not batch:
                 return
             self._waiting = max(self._waiting, len(batch))
-            for start in range(0, len(batch), self._at_a_time):
-                yield batch[start : start + self._at_a_time]
+            begun = 0
+            while begun < len(batch):
+                some = batch[begun : begun + self._at_a_time]
+                begun += len(some)
+                yield some
             after = batch[-1]
 
     def settled(self, recipient_key: str) -> None:
@@ -130,6 +194,7 @@ class Letters:
         """Those of what was given to the desk first that leave."""
         found = {_id_of(each): each for each in self._desk.take()}
         leaving = self._set_aside(some, found)
+        reading = {message.id: self._readings.pop(message.id, 0) + 1 for message in some}
         for waiting, _ in leaving:
             self._under_way[waiting.recipient_key] += 1
         for waiting, written in leaving:
@@ -137,13 +202,13 @@ class Letters:
             if isinstance(envelope, Exception):
                 self._record_unwritten(waiting, envelope)
                 continue
-            message = written.message
             yield Letter(
-                message.id,
-                message.created_on,
-                message.attempts,
+                waiting.id,
+                written.message.attempts,
                 waiting.recipient_key,
                 waiting.was_parked,
+                written.read_at,
+                reading[waiting.id],
                 envelope,
             )
 

@@ -10,6 +10,8 @@ does not grow with the number of messages.
 
 If the database goes away meanwhile, nothing more is handed over, and what was is recorded as soon as it is back.
 
+No text leaves that is not fresh: what it says was read a minute before it began, at most (`letters`).
+
 No text leaves that the lease does not allow: beside the fence in every write, a text is handed over only while the
 last look at the fence is less than half the lease old. Who was paused for longer than that, and woken, first has to
 write, which fails if somebody has taken over.
@@ -33,7 +35,7 @@ from lifecycle_jobs.mail.scribe import Desk, HereAtFirst, Scribe, ScribeProcess
 from lifecycle_jobs.mail.senders import Ended, Senders
 from lifecycle_jobs.mail.signing import signer_for
 from lifecycle_jobs.mail.smtp import Door, SmtpRelay
-from lifecycle_jobs.mail.transports import Nowhere, Outcome, TemporaryFailure, Transport, at_once
+from lifecycle_jobs.mail.transports import Nowhere, Outcome, TemporaryFailure, Transport, Withheld, at_once
 from lifecycle_jobs.pace import Pace
 from lifecycle_jobs.settings import Settings
 from lifecycle_jobs.stops import IN_FORCE, Switch
@@ -61,6 +63,9 @@ _PATIENCE: Final = 0.05
 
 _A_MOMENT: Final = 0.002
 """Seconds after which a wait for the server looks whether more letters are written."""
+
+_REPLIES: Final = 10
+"""A server may take its time-out for each of so many: for a connection, with TLS and password, and for one message."""
 
 _NOTHING_LEFT: Final = object()
 
@@ -186,6 +191,9 @@ class _Delivery:
             try:
                 for letter in batch:
                     self._switch.check()
+                    if letter.good_for <= 0:
+                        self._letters.read_again(letter)
+                        continue
                     if not self._fates.surely_ours:
                         self._fates.prove()
                     told.append((letter, transport.send(letter.envelope)))
@@ -200,10 +208,12 @@ class _Delivery:
                 return
 
     def _over_connections(self, only: Sequence[int] | None) -> None:
-        pace = Pace(self._mail.messages_per_second)
-        with Senders[Letter](self._transports, pace, self._may_hand_over) as senders:
+        pace, consent = Pace(self._mail.messages_per_second), float(_REPLIES * self._mail.timeout)
+        with Senders[Letter](self._transports, pace, self._may_hand_over, _good_for, consent) as senders:
             try:
-                self._keep_busy(senders, self._flow(only))
+                self._keep_busy(senders, self._flow(self._letters.batches(only)))
+                while self._letters.to_read_again and not senders.ending:
+                    self._keep_busy(senders, self._flow(self._letters.batches_again()))
             except Exception:
                 known = [*self._at_hand, *senders.rest()]
                 self._fates.record_at_last([(each.letter, each.outcome) for each in known], self._progress)
@@ -240,9 +250,9 @@ class _Delivery:
             self._settle(senders, senders.ended(_PATIENCE))
             self._progress(self._report.handled)
 
-    def _flow(self, only: Sequence[int] | None) -> Iterator[Letter | None]:
+    def _flow(self, batches: Iterator[Iterator[Letter]]) -> Iterator[Letter | None]:
         """All letters, with pauses to look around: very many may become moot one after the other."""
-        for some in self._letters.batches(only):
+        for some in batches:
             while not self._letters.written:
                 yield None
             yield from some
@@ -262,9 +272,16 @@ class _Delivery:
             self._at_hand = ended
             self._fates.record([(each.letter, each.outcome) for each in ended])
             self._at_hand = ()
+            for each in ended:
+                if isinstance(each.outcome, Withheld):
+                    self._letters.read_again(each.letter)
             if self._report.stopped is not None:
                 senders.begin_no_more()  # before any connection is free to hand over the next
             senders.release(ended)
+
+
+def _good_for(letter: Letter) -> float:
+    return letter.good_for
 
 
 def _says_stop(outcome: Outcome) -> bool:

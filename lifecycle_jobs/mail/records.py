@@ -222,15 +222,28 @@ def record_failed(connection: Connection, responses: Mapping[int, str], *, hande
         )
 
 
-def record_deferred(connection: Connection, message_id: int, response: str, pause: timedelta) -> None:
-    """This one was tried, and is to be tried again after a pause."""
+def record_deferred(connection: Connection, message_id: int, response: str, pause: timedelta, attempts: int) -> None:
+    """This one was tried, and is to be tried again after a pause; `attempts` are those that count."""
     connection.execute(
         _leave_queue().values(
-            attempts=messages.c.attempts + 1,
+            attempts=attempts,
             next_attempt_at=clock.now() + pause,
             response=without_addresses(response),
         ),
         {"message": message_id},
+    )
+
+
+def take_back(connection: Connection, pauses: Mapping[int, timedelta]) -> int:
+    """These were refused for good, which meant nothing: they are tried again, each after its pause; how many are."""
+    now = clock.now()
+    return sum(
+        connection.execute(
+            update(messages)
+            .where(messages.c.id == message_id, as_it_stands(messages.c.status) == "failed")
+            .values(status="queued", attempts=messages.c.attempts - 1, next_attempt_at=now + pause)
+        ).rowcount
+        for message_id, pause in pauses.items()
     )
 
 

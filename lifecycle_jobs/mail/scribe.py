@@ -20,10 +20,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import IO, Final, NamedTuple, Protocol, Self, cast
 
+from lifecycle_jobs import clock
 from lifecycle_jobs.db.faults import concerns_one_row
 from lifecycle_jobs.db.session import Store, open_store
 from lifecycle_jobs.errors import RunStopped
@@ -39,11 +40,15 @@ from lifecycle_jobs.settings import Settings
 
 
 class Written(NamedTuple):
-    """A message that has something to say: its envelope, or why there is none. `marks` as in `gather.Ready`."""
+    """A message that has something to say: its envelope, or why there is none. `marks` as in `gather.Ready`.
+
+    `read_at` is when reading it began, by a clock that all processes of this machine share.
+    """
 
     message: Message
     marks: Mapping[int, bool]
     envelope: Outgoing | Exception
+    read_at: float
 
 
 class Draft(NamedTuple):
@@ -52,6 +57,7 @@ class Draft(NamedTuple):
     message: Message
     marks: Mapping[int, bool]
     write: Callable[[], Outgoing | Exception]
+    read_at: float
 
 
 Found = Written | Draft | Pointless | Unfit
@@ -62,6 +68,13 @@ _GIVES_WAY: Final = 10
 
 _ENDS_WITHIN: Final = 5.0
 _GONE: Final = "The process that writes letters has ended. What had left is recorded, the rest stays in the queue."
+_STANDS_STILL: Final = (
+    "The process that writes letters has not answered within workers.time_out = {} seconds, and was ended. What had "
+    "left is recorded, the rest stays in the queue."
+)
+
+_AT_LEAST: Final = 10.0
+"""Seconds for which an answer is waited for in any case: who was paused itself must not find that the other was."""
 
 
 class Desk(Protocol):
@@ -101,15 +114,19 @@ class Scribe:
     def take(self) -> list[Found]:
         """Read what was given first, and put it together."""
         message_ids, moment = self._given.pop(0)
+        now = clock.running()
         return [
-            Draft(each.message, each.marks, partial(self._written, each, moment)) if isinstance(each, Ready) else each
+            Draft(each.message, each.marks, partial(self._written, each, moment), now)
+            if isinstance(each, Ready)
+            else each
             for each in self._gathered(message_ids)
         ]
 
     def found(self, message_ids: Sequence[int], moment: datetime) -> list[Found]:
         """Read these messages, put them together as they are now, and write those that still have something to say."""
+        now = clock.running()
         return [
-            Written(each.message, each.marks, self._written(each, moment)) if isinstance(each, Ready) else each
+            Written(each.message, each.marks, self._written(each, moment), now) if isinstance(each, Ready) else each
             for each in self._gathered(message_ids)
         ]
 
@@ -171,6 +188,8 @@ class ScribeProcess:
         self._told = store.engine.url.render_as_string(hide_password=False), settings, on
         self._found: SimpleQueue[list[Found] | Exception | None] = SimpleQueue()
         self._asked_for = 0
+        self._patience = settings.workers.time_out
+        self._silent_from = 0.0
         self._up = threading.Event()
 
     def __enter__(self) -> Self:
@@ -198,21 +217,32 @@ class ScribeProcess:
 
     @property
     def ready(self) -> bool:
-        """Whether something is written."""
-        return not self._found.empty()
+        """Whether something is written, or should have been long ago."""
+        return not self._found.empty() or (self._asked_for > 0 and self._waits_for <= 0)
 
     def give(self, message_ids: Sequence[int], moment: datetime) -> None:
         """Have these written. Raises RunStopped if the other process is gone, as `take` does."""
+        if not self._asked_for:
+            self._silent_from = clock.running()
         self._tell((message_ids, moment))
         self._asked_for += 1
 
+    @property
+    def _waits_for(self) -> float:
+        return self._silent_from + self._patience - clock.running()
+
     def take(self) -> list[Found]:
-        """Wait for what was given first."""
-        found = self._found.get()
+        """Wait for what was given first. Raises RunStopped if the other process is gone, or stands still."""
+        try:
+            found = self._found.get(timeout=max(_AT_LEAST, self._waits_for))
+        except Empty as error:
+            self._process.kill()  # it holds nothing that anybody would miss
+            raise RunStopped(_STANDS_STILL.format(self._patience)) from error
         if found is None:
             self._found.put(None)
             raise RunStopped(_GONE)
         self._asked_for -= 1
+        self._silent_from = clock.running()
         if isinstance(found, Exception):
             raise found
         return found

@@ -8,7 +8,8 @@ sender, the recipient and the server's consent, may overlap with that commit: un
 happened. So at a kill each connection sends at most one letter twice, the one it had in hand.
 
 Before the text leaves `may_hand_over` is asked as well, in the thread of the connection; while it says no the letter
-waits, until it may go or the delivery ends.
+waits, until it may go or the delivery ends. One that has grown too old by the time it would begin, or much too old by
+the time its text would leave, comes back.
 """
 
 from __future__ import annotations
@@ -64,13 +65,24 @@ class _Broken:
 class Senders(Generic[Letter]):
     """Hands letters over on several transports at a time, for one owner. On leaving the block all is at rest.
 
-    The transports are opened and closed here. `room` says how many letters may be put in.
+    The transports are opened and closed here. `room` says how many letters may be put in. `good_for` says for how many
+    seconds more one may begin; `consent` is how long after that its text may still leave, because the server took its
+    time to let it in.
     """
 
-    def __init__(self, transports: Sequence[Transport], pace: Pace, may_hand_over: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        transports: Sequence[Transport],
+        pace: Pace,
+        may_hand_over: Callable[[], bool],
+        good_for: Callable[[Letter], float],
+        consent: float,
+    ) -> None:
         self.in_hand = 0
         self._pace = pace
         self._may_hand_over = may_hand_over
+        self._good_for = good_for
+        self._consent = consent
         self._waiting: SimpleQueue[tuple[Letter, Outgoing] | None] = SimpleQueue()
         self._ended: SimpleQueue[Ended[Letter] | _Broken] = SimpleQueue()
         self._ending = threading.Event()
@@ -132,6 +144,11 @@ class Senders(Generic[Letter]):
         """Those that wait come back as `Withheld`; of those in hand it will be known what became of them."""
         self._ending.set()
 
+    @property
+    def ending(self) -> bool:
+        """Whether no letter begins any more."""
+        return self._ending.is_set()
+
     def rest(self) -> list[Ended[Letter]]:
         """Begin no letter any more; what became of those that were in hand. `Withheld` are those that were not.
 
@@ -177,7 +194,7 @@ class Senders(Generic[Letter]):
                 while (taken := self._waiting.get()) is not None:
                     in_hand = 1
                     letter, envelope = taken
-                    outcome = self._handed_over(number, transport, envelope)
+                    outcome = self._handed_over(number, transport, letter, envelope)
                     if _one_too_many(outcome):
                         self._waiting.put(taken)
                         in_hand = 0
@@ -190,10 +207,10 @@ class Senders(Generic[Letter]):
         except BaseException as error:  # noqa: BLE001 -- the owner raises it; lost in this thread, its letter would be waited for
             self._ended.put(_Broken(error, in_hand))
 
-    def _handed_over(self, number: int, transport: Transport, envelope: Outgoing) -> Outcome:
-        if not self._in_turn():
+    def _handed_over(self, number: int, transport: Transport, letter: Letter, envelope: Outgoing) -> Outcome:
+        if not self._in_turn() or self._good_for(letter) <= 0:
             return Withheld()
-        return transport.send(envelope, lambda: self._cleared(number))
+        return transport.send(envelope, lambda: self._cleared(number, letter))
 
     def _in_turn(self) -> bool:
         """Wait until one more may begin; false if the delivery ends."""
@@ -203,11 +220,11 @@ class Senders(Generic[Letter]):
             self._ending.wait(self._pace.next_in())
         return False
 
-    def _cleared(self, number: int) -> bool:
-        """Wait until the text may leave; false if the delivery ends."""
+    def _cleared(self, number: int, letter: Letter) -> bool:
+        """Wait until the text may leave; false if the delivery ends, or the letter is much too old by now."""
         if not self._last_is_settled(number):
             return False
-        while not self._ending.is_set():
+        while not self._ending.is_set() and self._good_for(letter) > -self._consent:
             if self._may_hand_over():
                 return True
             self._ending.wait(_LOOK_AGAIN)

@@ -56,7 +56,7 @@ class PermanentFailure:
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """Nothing was handed over, because it was not to be any more."""
+    """Nothing was handed over, because it was not to be any more: the delivery ends, or the letter is too old."""
 
 
 Outcome: TypeAlias = Accepted | TemporaryFailure | PermanentFailure | Withheld

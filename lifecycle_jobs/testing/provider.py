@@ -15,7 +15,7 @@ from lifecycle_jobs.day import DayReport, Wish, run_day
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes
 from lifecycle_jobs.history import euros
-from lifecycle_jobs.mail.delivery import deliver_now
+from lifecycle_jobs.mail.delivery import deliver_all
 from lifecycle_jobs.mail.report import DeliveryReport
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.settings import Settings
@@ -147,7 +147,7 @@ class Provider:
 
     def deliver(self) -> DeliveryReport:
         """Deliver what waits, as the daemon does between the runs."""
-        return deliver_now(self.store, self.settings, self.today, _in_silence)
+        return deliver_all(self.store, self.settings, self.today, _in_silence)
 
     @property
     def sent(self) -> list[Sent]:

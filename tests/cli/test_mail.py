@@ -11,6 +11,8 @@ from sqlalchemy import select, update
 
 from lifecycle_jobs.db.session import open_store
 from lifecycle_jobs.db.tables import boxes, events, messages
+from lifecycle_jobs.mail import delivery
+from lifecycle_jobs.mail.report import DeliveryReport
 from tests.cli.conftest import Type
 from tests.mail.office import queue_alerts
 
@@ -95,3 +97,21 @@ def test_deliver_says_what_became_of_the_messages(
     shown = lifecycle("deliver")
 
     assert (shown.code, shown.out) == (0, "sent 2, failed 1, held back 1, redirected 2\n")
+
+
+@pytest.mark.parametrize(
+    ("report", "code", "sentence"),
+    [
+        (DeliveryReport(sent=3, more=True), 1, "The mail server takes too long. What still waits stays queued."),
+        (DeliveryReport(sent=3, elsewhere=True), 0, "Another process has taken the delivery over meanwhile"),
+    ],
+)
+def test_deliver_says_why_it_came_to_no_end(
+    lifecycle: Type, monkeypatch: pytest.MonkeyPatch, report: DeliveryReport, code: int, sentence: str
+) -> None:
+    monkeypatch.setattr(delivery, "deliver_all", lambda *_: report)
+
+    typed = lifecycle("deliver")
+
+    assert (typed.code, typed.out.strip()) == (code, "sent 3")
+    assert typed.err.startswith(sentence)

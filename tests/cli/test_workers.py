@@ -66,11 +66,11 @@ def test_a_queue_is_shared_here_whoever_shares_the_jobs_and_who_was_given_up_is_
 ) -> None:
     asked: list[WorkersSettings] = []
 
-    def deliver_now(_store: Store, settings: Settings, *_others: object) -> DeliveryReport:
+    def deliver_all(_store: Store, settings: Settings, *_others: object) -> DeliveryReport:
         asked.append(settings.workers)
         return DeliveryReport(sent=7, failures=["1 of the workers was given up."])
 
-    monkeypatch.setattr(delivery, "deliver_now", deliver_now)
+    monkeypatch.setattr(delivery, "deliver_all", deliver_all)
     monkeypatch.setenv("LIFECYCLE_DATABASE__URL", postgresql_url)
     monkeypatch.setenv("LIFECYCLE_WORKERS__ENGINE", "dask")
     monkeypatch.setenv("LIFECYCLE_WORKERS__SCHEDULER", "tcp://10.0.0.7:8786")

@@ -144,7 +144,7 @@ def test_files_are_written_by_several_as_by_one(store: Store, tmp_path: Path) ->
 def test_one_that_is_killed_leaves_nothing_undone_and_what_it_had_in_hand_goes_twice_at_the_most(
     store: Store, server: MailProcess, tmp_path: Path, started: list[subprocess.Popen[bytes]]
 ) -> None:
-    queue_alerts(store, *recipients(150))
+    queue_alerts(store, *recipients(500))
 
     def kill_one() -> None:
         started[0].kill()
@@ -152,8 +152,8 @@ def test_one_that_is_killed_leaves_nothing_undone_and_what_it_had_in_hand_goes_t
     report = deliver_now(store, settings_of(tmp_path, server), ON, once(lambda: server.size() > 40, kill_one))
 
     assert (report.failures, report.stopped) == ([DEAD], None)
-    assert by_status(store) == {"sent": 150}
-    assert_none_is_missing(server, 150, twice=CONNECTIONS // 2)
+    assert by_status(store) == {"sent": 500}
+    assert_none_is_missing(server, 500, twice=CONNECTIONS // 2)
 
 
 @pytest.mark.soak

@@ -336,15 +336,49 @@ class TestRetries:
 
         assert len({message_row(store, id_).next_attempt_at for id_ in ids}) > 1
 
-    def test_after_some_days_it_is_given_up(self, store: Store, settings: Settings) -> None:
+    def test_tried_for_some_days_it_is_given_up(self, store: Store, settings: Settings) -> None:
         (first,) = queue_alerts(store, "later@example.it")
         transport = Scripted(later=TemporaryFailure("451 not now"))
+        reports = []
 
         with freeze_time(MOMENT) as frozen:
-            assert deliver(store, settings, on=ON + 4 * A_DAY, transport=transport).deferred == 1
-            frozen.tick(timedelta(days=1))
-            assert deliver(store, settings, on=ON + 5 * A_DAY, transport=transport).failed == 1
-        assert message_row(store, first).status == "failed"
+            while message_row(store, first).status == "queued":
+                on = min(datetime.now(UTC).date(), E)  # noqa: TID251 -- moot after that
+                reports.append(deliver(store, settings, on=on, transport=transport))
+                frozen.move_to(message_row(store, first).next_attempt_at or MOMENT)
+
+        # 1, 5, 30, 120 and 480 minutes, and days: after ten attempts it has been tried for five days and ten hours.
+        assert [report.deferred for report in reports] == [1] * 10 + [0]
+        assert reports[-1].failed == 1
+
+    def test_one_that_was_held_back_or_is_sent_again_by_hand_has_its_days_from_then_on(
+        self, store: Store, settings: Settings
+    ) -> None:
+        (first,) = queue_alerts(store, "later@example.it")
+        with store.write() as connection:
+            connection.execute(update(messages).values(created_on=ON - 30 * A_DAY))
+
+        report = deliver(store, settings, on=ON, transport=Scripted(later=TemporaryFailure("451 not now")))
+
+        assert (report.deferred, report.failed, message_row(store, first).status) == (1, 0, "queued")
+
+    @pytest.mark.parametrize(
+        "outage",
+        [TemporaryFailure("connection lost: reset by peer"), TemporaryFailure("421 closing", unavailable=True)],
+    )
+    def test_what_says_nothing_about_a_message_uses_none_of_its_days_up(
+        self, store: Store, settings: Settings, outage: TemporaryFailure
+    ) -> None:
+        (first,) = queue_alerts(store, "later@example.it")
+        for _ in range(12):
+            assert deliver(store, settings, on=ON, transport=Scripted(later=outage)).deferred == 1
+            with store.write() as connection:
+                connection.execute(update(messages).values(next_attempt_at=None))
+        assert message_row(store, first).attempts == len(settings.mail.retry_after)
+
+        report = deliver(store, settings, on=ON, transport=Scripted(later=TemporaryFailure("451 not now")))
+
+        assert (report.deferred, report.failed) == (1, 0)
 
     def test_a_permanent_failure_is_not_tried_again(self, store: Store, settings: Settings) -> None:
         first, _ = queue_alerts(store, "never@example.it", "b@example.it")
@@ -356,6 +390,44 @@ class TestRetries:
         row = message_row(store, first)
         assert (row.status, row.response) == ("failed", "550 <(address)> unknown")
         assert deliver(store, settings, on=ON, transport=transport).handled == 0
+
+    def test_a_server_that_refuses_everybody_costs_nobody_a_message(self, store: Store, settings: Settings) -> None:
+        ids = queue_alerts(store, *(f"r{number}@example{number % 3}.it" for number in range(30)))
+        transport = Scripted()
+        transport.answers = {f"r{number}": PermanentFailure("554 <r@x.it> Relay access denied") for number in range(30)}
+
+        with freeze_time(MOMENT) as frozen:
+            report = deliver(store, settings, on=ON, transport=transport)
+
+            assert (report.sent, report.failed, report.deferred) == (0, 0, 20)
+            assert report.stopped is not None
+            assert "whoever it is to: 554 <(address)> Relay access denied" in report.stopped
+            assert {(row.status, row.attempts) for row in (message_row(store, id_) for id_ in ids)} == {("queued", 0)}
+
+            frozen.tick(timedelta(minutes=2))
+            assert deliver(store, settings, on=ON, transport=Scripted()).sent == 30
+
+    def test_addresses_of_a_domain_that_has_died_are_each_given_up(self, store: Store, settings: Settings) -> None:
+        queue_alerts(store, *(f"r{number}@example{number % 2}.it" for number in range(30)))
+        transport = Scripted()
+        transport.answers = {f"r{number}": PermanentFailure("550 no such domain") for number in range(30)}
+
+        report = deliver(store, settings, on=ON, transport=transport)
+
+        assert (report.failed, report.stopped, set(statuses(store))) == (30, None, {"failed"})
+
+    def test_one_that_is_accepted_among_them_shows_that_the_messages_are_meant(
+        self, store: Store, settings: Settings
+    ) -> None:
+        queue_alerts(store, *(f"r{number}@example{number}.it" for number in range(30)))
+        transport = Scripted()
+        transport.answers = {
+            f"r{number}": PermanentFailure("550 unknown") for number in range(30) if number not in {10, 20}
+        }
+
+        report = deliver(store, settings, on=ON, transport=transport)
+
+        assert (report.sent, report.failed, report.stopped) == (2, 28, None)
 
     def test_when_nothing_can_leave_the_others_stay_as_they_are(self, store: Store, settings: Settings) -> None:
         ids = queue_alerts(store, "a@example.it", "down@example.it", "c@example.it")

@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from lifecycle_jobs import clock, lease, operators
 from lifecycle_jobs.db.repeated import Repeated
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import leases, messages
+from lifecycle_jobs.db.tables import boxes, leases, messages
 from lifecycle_jobs.errors import EmergencyStop, LeaseLost
 from lifecycle_jobs.mail import fates, letters, outbox, scribe, senders
 from lifecycle_jobs.mail.eml_files import EmlFiles
@@ -137,9 +137,10 @@ def test_a_database_that_goes_away_while_letters_are_handed_over_makes_none_go_t
 
     monkeypatch.setattr(Repeated, "__call__", repeated)
     monkeypatch.setattr(Fates, "_recorded_alone", alone)
+    report = DeliveryReport()
     with pytest.raises(OperationalError):
-        deliver_once(store, smtp)
-    assert by_status(store)["sent"] == len(relay.took)
+        deliver_once(store, smtp, report=report)
+    assert by_status(store)["sent"] == len(relay.took) == report.sent
 
     deliver_once(store, smtp)
 
@@ -269,6 +270,127 @@ def test_who_was_paused_while_writing_files_writes_no_more_once_the_lease_is_los
         deliver_once(store, settings)
 
     assert len(written) == 3
+
+
+class TestWhatHasGrownTooOld:
+    """Letters wait for their turn; meanwhile their holders pay."""
+
+    @pytest.fixture
+    def later(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+        running, passed = clock.running, [0.0]
+        monkeypatch.setattr(clock, "running", lambda: running() + passed[0])
+
+        def pass_by(seconds: float) -> None:
+            passed[0] += seconds
+
+        return pass_by
+
+    @staticmethod
+    def all_are_paid(store: Store) -> None:
+        with store.write() as connection:
+            connection.execute(update(boxes).values(expires_on=ON.replace(year=2029)))
+
+    def test_is_read_again_before_it_begins_to_leave(
+        self, store: Store, smtp: Settings, relay: Relay, later: Callable[[float], None]
+    ) -> None:
+        queue_alerts(store, *recipients(20))
+        one = smtp.model_copy(update={"mail": smtp.mail.model_copy(update={"connections": 1})})
+
+        def slow(recipient: str) -> Outcome:
+            if recipient == "r2":
+                self.all_are_paid(store)
+                later(61)
+            return Accepted("250 OK")
+
+        relay.answer = slow
+
+        report = deliver_once(store, one)
+
+        assert relay.took == ["r0", "r1", "r2"]
+        assert (report.sent, report.moot, report.more) == (3, 17, False)
+
+    def test_is_read_again_before_its_text_leaves_if_this_process_stood_still(
+        self,
+        store: Store,
+        smtp: Settings,
+        relay: Relay,
+        later: Callable[[float], None],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        queue_alerts(store, *recipients(20))
+        stands_still = iter([3600.0])
+
+        class Paused(Line):
+            def send(self, envelope: Outgoing, may_hand_over: MayHandOver = at_once) -> Outcome:
+                for seconds in stands_still:
+                    TestWhatHasGrownTooOld.all_are_paid(store)
+                    later(seconds)
+                return super().send(envelope, may_hand_over)
+
+        monkeypatch.setattr(outbox, "SmtpRelay", lambda *_: Paused(relay))
+
+        one = smtp.model_copy(update={"mail": smtp.mail.model_copy(update={"connections": 1})})
+
+        report = deliver_once(store, one)
+
+        assert (report.sent, report.moot, relay.took) == (0, 20, [])
+
+    def test_is_read_again_before_it_is_written_to_a_file(
+        self, store: Store, tmp_path: Path, later: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        queue_alerts(store, *recipients(20))
+        write, written = EmlFiles.send, Counter[str]()
+
+        def send(self: EmlFiles, envelope: Outgoing, may_hand_over: MayHandOver = at_once) -> Outcome:
+            written[envelope.recipient.local] += 1
+            if written.total() == 3:
+                TestWhatHasGrownTooOld.all_are_paid(store)
+                later(61)
+            return write(self, envelope, may_hand_over)
+
+        monkeypatch.setattr(EmlFiles, "send", send)
+
+        report = deliver_once(store, settings_for(tmp_path))
+
+        assert (report.sent, report.moot, sorted(written)) == (3, 17, ["r0", "r1", "r2"])
+
+    def test_that_still_holds_leaves_once(
+        self, store: Store, smtp: Settings, relay: Relay, later: Callable[[float], None]
+    ) -> None:
+        queue_alerts(store, *recipients(60))
+
+        def slow(recipient: str) -> Outcome:
+            later(5 if int(recipient[1:]) < 30 else 0)
+            return Accepted("250 OK")
+
+        relay.answer = slow
+
+        report = deliver_once(store, smtp)
+
+        assert sorted(relay.took) == sorted(f"r{each}" for each in range(60))
+        assert (report.sent, report.more, by_status(store)) == (60, False, {"sent": 60})
+
+    def test_time_and_again_is_left_for_the_next_delivery(
+        self,
+        store: Store,
+        smtp: Settings,
+        relay: Relay,
+        later: Callable[[float], None],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        queue_alerts(store, *recipients(10))
+
+        class Hanging(Line):
+            def send(self, envelope: Outgoing, may_hand_over: MayHandOver = at_once) -> Outcome:
+                later(600)
+                return super().send(envelope, may_hand_over)
+
+        monkeypatch.setattr(outbox, "SmtpRelay", lambda *_: Hanging(relay))
+
+        report = deliver_once(store, smtp)
+
+        assert (report.handled, report.more, relay.took) == (0, True, [])
+        assert by_status(store) == {"queued": 10}
 
 
 def test_a_pass_that_is_over_leaves_the_rest_to_the_next_and_says_so(store: Store, tmp_path: Path) -> None:

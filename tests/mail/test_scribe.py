@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from lifecycle_jobs.db.session import Store, open_store
 from lifecycle_jobs.db.tables import boxes
 from lifecycle_jobs.errors import RunStopped
+from lifecycle_jobs.mail import scribe
 from lifecycle_jobs.mail.addresses import NotAnAddress
 from lifecycle_jobs.mail.contents import LOCALES
 from lifecycle_jobs.mail.gather import Pointless, Unfit
@@ -67,10 +68,11 @@ def test_another_process_finds_and_writes_the_same(store: Store, settings: Setti
         found = there.take()
 
     expected = [
-        Written(each.message, each.marks, each.write()) if isinstance(each, Draft) else each for each in here.take()
+        Written(each.message, each.marks, each.write(), 0.0) if isinstance(each, Draft) else each
+        for each in here.take()
     ]
     assert [type(each) for each in found] == [Written, Written, Written, Written, Pointless, Unfit]
-    assert found[:5] == expected[:5]
+    assert [each._replace(read_at=0.0) if isinstance(each, Written) else each for each in found[:5]] == expected[:5]
     assert repr(found[5]) == repr(expected[5])  # errors are equal to themselves only
 
 
@@ -168,6 +170,25 @@ def test_a_process_that_is_gone_stops_the_delivery_with_a_sentence(store: Store,
 
         with pytest.raises(RunStopped, match="stays in the queue"):
             _give_and_take(there)
+
+
+def test_a_process_that_stands_still_is_not_waited_for_without_end(
+    store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scribe, "_AT_LEAST", 0.2)
+    impatient = settings.model_copy(update={"workers": settings.workers.model_copy(update={"time_out": 1})})
+    some = queue_alerts(store, "a@example.it")
+    with ScribeProcess(store, impatient, ON) as there:
+        until(lambda: there.up)
+        there._process.send_signal(signal.SIGSTOP)
+        there.give(some, MOMENT)
+        assert not there.ready
+        until(lambda: there.ready)  # who waits for that goes on, and is told
+
+        with pytest.raises(RunStopped, match=r"not answered within workers\.time_out = 1 seconds"):
+            there.take()
+
+    assert there._process.returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

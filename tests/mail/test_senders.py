@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -65,7 +66,7 @@ class Line:
 
 @contextmanager
 def sending(*lines: Line, may: Callable[[], bool] = at_once) -> Iterator[Senders[str]]:
-    with Senders[str](lines, Pace(10_000), may) as senders:
+    with Senders[str](lines, Pace(10_000), may, lambda _letter: math.inf, consent=0.0) as senders:
         yield senders
 
 
