@@ -6,6 +6,9 @@ during a write and a write after a take-over fails: there is no moment in betwee
 (FOR KEY SHARE): a take-over (FOR UPDATE) cannot pass it, the heartbeat, which changes no key, can. With a stronger one
 several workers, whose writes overlap, would keep the heartbeat waiting until the lease had ended.
 
+On SQLite, which has one writer at a time and gives nobody a turn, the heartbeat may wait beside the run's own writes
+until the lease has ended. So there each write renews it as well, when a third of it is over.
+
 A lease ends by itself after `lease.seconds` without renewal. A holder that died on this machine is recognised at
 once by its process, so that a run that was killed can be continued without waiting.
 
@@ -38,7 +41,11 @@ from lifecycle_jobs.errors import LeaseHeld, LeaseLost
 log = structlog.get_logger()
 
 # Every write asks for it, so it is put together once.
-_TOKEN = select(leases.c.token).where(leases.c.name == bindparam("lease")).with_for_update(read=True, key_share=True)
+_TOKEN = (
+    select(leases.c.token, leases.c.expires_at)
+    .where(leases.c.name == bindparam("lease"))
+    .with_for_update(read=True, key_share=True)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +78,37 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to write, as far as the database still agrees."""
+    """The right to write, as far as the database still agrees. It ends after `seconds` without renewal."""
 
     name: str
     token: int
+    seconds: int
 
     def check(self, connection: Connection) -> None:
-        """Raise LeaseLost unless this is still the highest token; holds it so until the transaction ends."""
-        found = connection.scalar(_TOKEN, {"lease": self.name})
-        if found != self.token:
+        """Raise LeaseLost unless this is still the highest token; holds it so until the transaction ends.
+
+        On SQLite that transaction has the only write lock already, and renews the lease when it is time.
+        """
+        found = connection.execute(_TOKEN, {"lease": self.name}).one_or_none()
+        if found is None or found.token != self.token:
             message = (
                 f"Another process has taken over the {self.name} lease; this one stopped before writing more. "
                 "What it had committed stays done."
             )
             raise LeaseLost(message)
+        if connection.dialect.name == "sqlite":
+            over = clock.now() + timedelta(seconds=self.seconds) - found.expires_at
+            if over > timedelta(seconds=self.seconds / 3):
+                self.renew(connection)
+
+    def renew(self, connection: Connection) -> bool:
+        """Have it end later, as it were taken now; whether it still could be."""
+        renewed = connection.execute(
+            update(leases)
+            .where(leases.c.name == self.name, leases.c.token == self.token)
+            .values(expires_at=clock.now() + timedelta(seconds=self.seconds))
+        )
+        return renewed.rowcount == 1
 
     def holds(self) -> ColumnElement[bool]:
         """Whether this is still the highest token, as a condition; it holds so until the statement is committed."""
@@ -100,7 +124,7 @@ def hold(store: Store, name: str, seconds: int) -> Iterator[Lease]:
     """
     lease = _take(store, name, seconds)
     try:
-        with _Heartbeat(store, lease, seconds):
+        with _Heartbeat(store, lease):
             yield lease
     finally:
         _release(store, lease)
@@ -134,7 +158,7 @@ def _take_free(connection: Connection, name: str, seconds: int) -> Lease:
     known = connection.scalar(select(leases.c.token).where(leases.c.name == name))
     if known is None:
         connection.execute(insert(leases).values(name=name, token=1, **mine))
-        return Lease(name, 1)
+        return Lease(name, 1, seconds)
     row = connection.execute(
         select(leases).where(leases.c.name == name).with_for_update(skip_locked=True)
     ).one_or_none()
@@ -146,7 +170,7 @@ def _take_free(connection: Connection, name: str, seconds: int) -> Lease:
     connection.execute(
         update(leases).where(leases.c.name == name, leases.c.token == row.token).values(token=row.token + 1, **mine)
     )
-    return Lease(name, row.token + 1)
+    return Lease(name, row.token + 1, seconds)
 
 
 def _alive(row: Row[Any]) -> bool:
@@ -161,16 +185,9 @@ def _held(row: Row[Any]) -> LeaseHeld:
     )
 
 
-def _renew(store: Store, lease: Lease, seconds: int) -> bool:
+def _renew(store: Store, lease: Lease) -> bool:
     with store.write(durable=False) as connection:
-        return (
-            connection.execute(
-                update(leases)
-                .where(leases.c.name == lease.name, leases.c.token == lease.token)
-                .values(expires_at=clock.now() + timedelta(seconds=seconds))
-            ).rowcount
-            == 1
-        )
+        return lease.renew(connection)
 
 
 def _release(store: Store, lease: Lease) -> None:
@@ -185,10 +202,9 @@ def _release(store: Store, lease: Lease) -> None:
 class _Heartbeat:
     """Renews a lease three times in its length, in a thread, for as long as the block lasts."""
 
-    def __init__(self, store: Store, lease: Lease, seconds: int) -> None:
+    def __init__(self, store: Store, lease: Lease) -> None:
         self._store = store
         self._lease = lease
-        self._seconds = seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"lease-{lease.name}", daemon=True)
 
@@ -202,9 +218,9 @@ class _Heartbeat:
         self._thread.join()
 
     def _beat(self) -> None:
-        while not self._stop.wait(self._seconds / 3):
+        while not self._stop.wait(self._lease.seconds / 3):
             try:
-                if not _renew(self._store, self._lease, self._seconds):
+                if not _renew(self._store, self._lease):
                     log.warning("lease_lost", lease=self._lease.name)
                     return
             except Exception as error:  # noqa: BLE001 -- a thread that died of one missed beat would lose a lease that the next keeps

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from freezegun import freeze_time
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from lifecycle_jobs import clock, lease
@@ -228,6 +229,56 @@ def test_a_heartbeat_renews_the_lease(store: Store) -> None:
 
         with pytest.raises(LeaseHeld), lease.hold(store, "run", 1):
             pass
+
+
+def test_where_one_writes_at_a_time_each_write_renews_the_lease_once_a_third_of_it_is_over(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starve_heartbeats(monkeypatch)
+    with freeze_time("2027-03-24 04:00:00") as frozen, lease.hold(sqlite_store, "run", 60) as held:
+        for seconds, until in ((19, "04:01:00"), (2, "04:01:21"), (75, "04:02:36")):
+            frozen.tick(seconds)
+            with sqlite_store.fenced(held).write():
+                pass
+
+            assert f"{ends_at(sqlite_store):%H:%M:%S}" == until, seconds
+
+
+def test_where_many_write_at_once_only_the_heartbeat_renews_it(
+    postgresql_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starve_heartbeats(monkeypatch)
+    with freeze_time("2027-03-24 04:00:00") as frozen, lease.hold(postgresql_store, "run", 60) as held:
+        frozen.tick(40)
+        with postgresql_store.fenced(held).write():
+            pass
+
+        assert f"{ends_at(postgresql_store):%H:%M:%S}" == "04:01:00"
+
+
+def test_who_waited_for_a_write_that_outlasted_the_lease_finds_it_renewed(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starve_heartbeats(monkeypatch)
+    running, passed = clock.running, [0.0]
+    monkeypatch.setattr(clock, "running", lambda: running() + passed[0])
+    with freeze_time("2027-03-24 04:00:00") as frozen, lease.hold(sqlite_store, "run", 60) as held:
+        with sqlite_store.fenced(held).write():
+            frozen.tick(70)
+            passed[0] += 70
+
+        with pytest.raises(LeaseHeld), lease.hold(sqlite_store, "run", 60):
+            pass
+
+
+def starve_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease._Heartbeat, "_beat", lambda _self: None)
+
+
+def ends_at(store: Store) -> datetime:
+    with store.read() as connection:
+        until: datetime = connection.execute(select(leases.c.expires_at)).scalar_one()
+        return until
 
 
 def test_a_write_with_an_old_token_is_refused(store: Store) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
+from lifecycle_jobs import clock
 from lifecycle_jobs.db.repeated import Asked, Repeated
 from lifecycle_jobs.errors import ConfigurationError
 
@@ -43,6 +44,10 @@ is woken is older than what others have written and sent on since: after half an
 _BY_INDEX = "-c random_page_cost=1.1"
 """What PostgreSQL advises where pages are in memory or on an SSD. With its default, the price of a page on a spinning
 disk, it goes through all events of a morning for each chunk: the larger the day, the slower each of its chunks."""
+
+
+_LONG = 5.0
+"""Seconds after which a write may outlast the lease under which it began."""
 
 
 class Fence(Protocol):
@@ -104,9 +109,12 @@ class Store:
             return
         options = {"lifecycle_write": True, "lifecycle_durable": durable}
         with self.engine.connect().execution_options(**options) as connection, connection.begin():
+            began = clock.running()
             if self._fence is not None:
                 self._fence.check(connection)
             yield connection
+            if self._fence is not None and clock.running() - began > _LONG:
+                self._fence.check(connection)  # which renews: whoever has waited for the write lock is next to look
 
     @contextmanager
     def repeating(self, update: Update) -> Iterator[Callable[[Sequence[Mapping[str, Any]]], int]]:

@@ -86,7 +86,7 @@ def test_another_program_does_nothing_and_says_what_to_install(
 
 
 def test_an_assignment_tells_no_password() -> None:
-    assignment = _assignment("postgresql://lifecycle:secret@db/lifecycle", lease.Lease("run", 1))
+    assignment = _assignment("postgresql://lifecycle:secret@db/lifecycle", lease.Lease("run", 1, 60))
 
     assert "secret" not in repr(assignment)
 
