@@ -1,4 +1,4 @@
-"""What the database knows about queued messages, read for a whole batch in at most four queries.
+"""What the database knows about queued messages, read for a whole batch in at most five queries.
 
 The number of queries does not grow with the number of messages, boxes or add-ons: everything is joined from the
 messages' ids on the server, so that a customer with tens of thousands of boxes needs no longer statements either.
@@ -30,6 +30,9 @@ from lifecycle_jobs.mail.contents import AddonItem
 
 PRICED_KINDS: Final = frozenset({"box.expiry_alert", "box.renewal_notice"})
 """Kinds of event whose lines say what the next term will cost (SPEC §4)."""
+
+TO_BE_PAID: Final = frozenset({"order.placed", "addon.ordered"})
+"""Kinds of event whose lines ask for money for an order."""
 
 
 class Message(NamedTuple):
@@ -100,6 +103,7 @@ class Event(NamedTuple):
     """What a line tells of: what happened (`detail` as the job wrote it), and what it happened to as that is now.
 
     `term` is E of the box's term then, or A of the add-on's. `marked_moot` is what the last attempt at sending found.
+    `order_status` is that of the order to be paid, where it asks for that.
     """
 
     id: int
@@ -113,6 +117,7 @@ class Event(NamedTuple):
     method: Method | None
     active_addons: tuple[ActiveAddon, ...] = ()
     renewed_addons: tuple[AddonItem, ...] = ()
+    order_status: str | None = None
 
 
 class Dossier(NamedTuple):
@@ -147,9 +152,10 @@ def read_dossiers(connection: Connection, message_ids: Sequence[int]) -> list[Do
     kinds = {row[1] for row in rows}
     active = _active_addons(connection, message_ids) if kinds & PRICED_KINDS else {}
     renewed = _renewed_addons(connection, message_ids) if "box.renewed" in kinds else {}
+    ordered = _order_states(connection, message_ids) if kinds & TO_BE_PAID else {}
     by_message: dict[int, list[Event]] = defaultdict(list)
     for row in rows:
-        by_message[row.message_id].append(_event(row, active, renewed))
+        by_message[row.message_id].append(_event(row, active, renewed, ordered))
     messages_found = [Message(*row) for row in connection.execute(_message_rows(), {"ids": message_ids})]
     return [Dossier(message, tuple(by_message[message.id])) for message in messages_found]
 
@@ -238,10 +244,23 @@ def _renewed_addons(connection: Connection, message_ids: Sequence[int]) -> dict[
     return by_event
 
 
+def _order_states(connection: Connection, message_ids: Sequence[int]) -> dict[int, str]:
+    """What has become of the order that an event names."""
+    rows = connection.execute(
+        select(message_events.c.event_id, orders.c.status)
+        .select_from(message_events)
+        .join(events, events.c.id == message_events.c.event_id)
+        .join(orders, orders.c.order_number == events.c.detail["order_number"].as_string())
+        .where(among(message_events.c.message_id, message_ids), events.c.kind.in_(TO_BE_PAID))
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 def _event(
     row: Row[Any],
     active: Mapping[int, tuple[ActiveAddon, ...]],
     renewed: Mapping[int, tuple[AddonItem, ...]],
+    ordered: Mapping[int, str],
 ) -> Event:
     event_id, kind, occurred_on, term, detail, marked_moot, box_id = row[: _BOX.start + 1]
     addon, method = row[_ADDON], row[_METHOD]
@@ -257,4 +276,5 @@ def _event(
         Method(*method) if method[0] is not None else None,
         active.get(box_id, ()),
         renewed.get(event_id, ()),
+        ordered.get(event_id),
     )

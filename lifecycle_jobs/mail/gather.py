@@ -100,7 +100,7 @@ class Office:
 def gather(connection: Connection, message_ids: Sequence[int], office: Office) -> list[Gathered]:
     """What each of these messages says on the day of delivery, in the order of their ids.
 
-    Takes at most four queries, however many messages and lines there are. A message that cannot be put together
+    Takes at most five queries, however many messages and lines there are. A message that cannot be put together
     comes back as Unfit; only an error of the database itself is raised.
     """
     return [_gathered(dossier, office) for dossier in read_dossiers(connection, message_ids)]

@@ -20,8 +20,12 @@ def is_moot(event: Event, on: date) -> bool:
             moot = not _still_expires(box, event.term, on)
         case Event(kind="box.renewal_notice", box=Box() as box):
             moot = not (_still_expires(box, event.term, on) and _renews_itself(box, event.method))
-        case Event(kind="charge.declined" | "order.placed", box=Box() as box):
-            moot = box.status == "deleted" or box.expires_on != event.term
+        case Event(kind="charge.declined", box=Box() as box):
+            moot = _no_longer_that_term(box, event.term)
+        case Event(kind="order.placed", box=Box() as box):
+            moot = _no_longer_that_term(box, event.term) or not _still_to_be_paid(event.order_status)
+        case Event(kind="addon.ordered", box=Box() as box):
+            moot = box.status == "deleted" or not _still_to_be_paid(event.order_status)
         case Event(kind="box.deleted", box=Box() as box):
             moot = box.status != "deleted"
         case Event(kind="box.suspended", box=Box() as box):
@@ -37,6 +41,14 @@ def is_moot(event: Event, on: date) -> bool:
 
 def _still_expires(box: Box, term: date | None, on: date) -> bool:
     return box.status == "active" and box.expires_on == term and box.cancelled_on is None and on <= box.expires_on
+
+
+def _no_longer_that_term(box: Box, term: date | None) -> bool:
+    return box.status == "deleted" or box.expires_on != term
+
+
+def _still_to_be_paid(order_status: str | None) -> bool:
+    return order_status not in {"paid", "cancelled"}
 
 
 def _renews_itself(box: Box, method: Method | None) -> bool:

@@ -21,6 +21,7 @@ from lifecycle_jobs.accounts import (
 )
 from lifecycle_jobs.db import tables
 from lifecycle_jobs.errors import Refused
+from lifecycle_jobs.mail.delivery import deliver_now
 from lifecycle_jobs.operators import Operator
 from tests import factories
 from tests.auditing import assert_books_are_right
@@ -209,3 +210,28 @@ def test_credit_does_not_pay_such_an_order(office: Office) -> None:
         f"Order {number} is for extra space. To pay that from credit, cancel the order and buy it (lifecycle-jobs "
         "addon buy)."
     )
+
+
+@pytest.mark.usefixtures("box")
+@pytest.mark.parametrize("ended_by", ["payment", "cancellation"])
+def test_who_has_paid_or_cancelled_it_is_no_longer_asked_to_pay(office: Office, ended_by: str) -> None:
+    number = number_of(order(office))
+    if ended_by == "payment":
+        pay(office, number)
+    else:
+        cancel_order(office.store, clerk(), number, request_id="cancel")
+
+    deliver_now(office.store, office.settings, ON, lambda _name, _rows: None)
+
+    told = {row["kind"]: row["status"] for row in look(office.store, tables.messages)}
+    news = "addon.bought" if ended_by == "payment" else "addon.order_cancelled"
+    assert told == {"addon.ordered": "moot", news: "sent"}
+
+
+@pytest.mark.usefixtures("box")
+def test_as_long_as_it_is_to_be_paid_its_holder_is_told(office: Office) -> None:
+    order(office)
+
+    deliver_now(office.store, office.settings, ON, lambda _name, _rows: None)
+
+    assert [row["status"] for row in look(office.store, tables.messages)] == ["sent"]

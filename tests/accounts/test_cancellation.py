@@ -9,6 +9,7 @@ import pytest
 from lifecycle_jobs.accounts import CancelledOrder, Wanted, cancel_order, place_renewals
 from lifecycle_jobs.db import tables
 from lifecycle_jobs.errors import Refused
+from lifecycle_jobs.mail.delivery import deliver_now
 from lifecycle_jobs.operators import Operator
 from tests import factories
 from tests.auditing import assert_books_are_right
@@ -133,3 +134,12 @@ def test_an_order_that_is_being_charged_is_refused(office: Office, doubt: str) -
         "Order R-1-20270331 is being charged, and nobody knows the outcome yet. Cancel it when that is settled "
         "(lifecycle-jobs reconcile)."
     )
+
+
+def test_who_has_cancelled_it_is_no_longer_asked_to_pay(office: Office) -> None:
+    cancel(office, open_order(office))
+
+    deliver_now(office.store, office.settings, ON, lambda _name, _rows: None)
+
+    told = {row["kind"]: row["status"] for row in look(office.store, tables.messages)}
+    assert told == {"order.placed": "moot", "order.cancelled": "sent"}
