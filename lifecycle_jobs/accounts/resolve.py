@@ -97,7 +97,11 @@ def _resolve_top_up(connection: Connection, origin: Origin, key: str, said: Succ
     if charge.status == "pending" and charge.attempted_on >= origin.occurred_on:
         message = f"Charge {key} may be under way at this moment. Ask again tomorrow, if nobody knows by then."
         raise Refused(message)
-    settle_top_up(connection, origin, charge.id, said)
+    if not settle_top_up(connection, origin, charge.id, said):
+        # Who repeats the request needs no lease, and may have had its answer since we looked.
+        raise Refused(
+            f"Charge {key} has been settled meanwhile. Nothing was done. See: lifecycle-jobs credit statement"
+        )
     paid = isinstance(said, Succeeded)
     record(
         connection,

@@ -116,8 +116,8 @@ def look_up_top_up(gateway: Gateway, request: ChargeRequest, attempted_on: date,
     return None
 
 
-def settle_top_up(connection: Connection, origin: Origin, charge_id: int, outcome: ChargeOutcome) -> None:
-    """Record what became of a charge, and what follows: credit, or an order that is cancelled; once.
+def settle_top_up(connection: Connection, origin: Origin, charge_id: int, outcome: ChargeOutcome) -> bool:
+    """Record what became of a charge, and what follows: credit, or an order that is cancelled; once. Whether it was so.
 
     A charge that was settled elsewhere meanwhile is left as it is; but money that came after all becomes credit, also
     where it was given up.
@@ -139,12 +139,13 @@ def settle_top_up(connection: Connection, origin: Origin, charge_id: int, outcom
         )
         .values(**_as_columns(outcome, origin.occurred_on))
     )
-    if number is None or connection.execute(settled).rowcount == 0 or isinstance(outcome, Unknown):
-        return
+    if number is None or connection.execute(settled).rowcount == 0:
+        return False
     if isinstance(outcome, Succeeded):
         credit_top_up(connection, origin, number, paid_on=origin.occurred_on, by_card=True)
-    else:
+    elif not isinstance(outcome, Unknown):
         _give_up(connection, origin, number, outcome)
+    return True
 
 
 def top_up_charge(connection: Connection, request_id: str) -> Row[Any] | None:

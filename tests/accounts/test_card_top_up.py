@@ -10,7 +10,7 @@ import freezegun
 import pytest
 
 from lifecycle_jobs import between_runs
-from lifecycle_jobs.accounts import CardTopUp, resolve_charge, top_up_by_card
+from lifecycle_jobs.accounts import CardTopUp, resolve, resolve_charge, top_up_by_card
 from lifecycle_jobs.db import tables
 from lifecycle_jobs.errors import EmergencyStop, Refused
 from lifecycle_jobs.operators import Operator, stop_everything
@@ -216,6 +216,27 @@ def test_a_clerk_who_knows_better_settles_it(office: Office) -> None:
     assert known(office) == ("succeeded", "paid", 1848)
     with pytest.raises(Refused, match=rf"^Charge {key} is settled already: succeeded\. Nothing was done\.$"):
         resolve_charge(office.store, office.settings, clerk(), key, Succeeded("ref"))
+
+
+def test_a_clerk_whose_word_comes_too_late_is_told_and_nothing_says_otherwise(
+    postgresql_office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = postgresql_office
+    with_card(office, "sandbox_lost_answer_paid")
+    top_up(office)
+    (charge,) = look(office.store, tables.top_up_charges)
+
+    def after_the_answer(*arguments: Any) -> bool:
+        with office.store.write() as connection:
+            settle_top_up(connection, clerk().operation(), charge["id"], Succeeded("ref"))
+        return settle_top_up(*arguments)
+
+    monkeypatch.setattr(resolve, "settle_top_up", after_the_answer)
+    with pytest.raises(Refused, match="has been settled meanwhile"):
+        resolve_charge(office.store, office.settings, clerk(), charge["idempotency_key"], NotAttempted("not there"))
+
+    assert known(office) == ("succeeded", "paid", 1848)
+    assert details(office.store, "charge.resolved") == []
 
 
 def test_a_charge_that_may_be_under_way_is_not_settled_by_a_persons_word(office: Office) -> None:
