@@ -195,7 +195,11 @@ class Daemon:
                 )
             if report.stopped:
                 self._remind("delivery_stopped", why=report.stopped)
-            more = report.more
+            elif report.more and not report.handled:
+                self._remind(
+                    "delivery_too_slow", why="what was to leave had grown too old before the mail server took it"
+                )
+            more = report.more and report.handled > 0
 
     def _for_one_pass(self, on: date) -> Callable[[], bool]:
         until = clock.running() + _PASS

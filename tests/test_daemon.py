@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import requests
+import structlog
 from freezegun import freeze_time
 
 from lifecycle_jobs import clock
@@ -38,6 +39,18 @@ class TestPasses:
         over, all_of_it = DeliveryReport(sent=1, more=True), DeliveryReport(sent=1)
 
         assert self.delivered(sqlite_store, tmp_path, monkeypatch, over, over, all_of_it, over) == 3
+
+    def test_ends_and_says_so_when_a_server_takes_nothing_before_it_has_grown_too_old(
+        self,
+        sqlite_store: Store,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        slow = DeliveryReport(more=True)
+        with structlog.testing.capture_logs() as logged:
+            assert self.delivered(sqlite_store, tmp_path, monkeypatch, slow, slow) == 1
+
+        assert [entry["event"] for entry in logged] == ["delivery_too_slow"]
 
     def test_does_not_outlast_its_business_date(self, sqlite_store: Store, tmp_path: Path) -> None:
         daemon = Daemon(sqlite_store, settings_for(tmp_path))
