@@ -166,15 +166,23 @@ def finished_jobs(connection: Connection, run: Run) -> dict[str, JobReport]:
 
 
 def job_began(store: Store, run: Run, job: str) -> None:
-    """Note that a job of this pass is under way."""
+    """Note that a job of this pass is under way; again, if it had refused and was approved since."""
     with store.write(durable=False) as connection:
-        known = connection.scalar(select(run_jobs.c.job).where(_of(run), run_jobs.c.job == job))
-        if known is None:
+        known = connection.execute(
+            update(run_jobs).where(_of(run), run_jobs.c.job == job).values(state="running")
+        ).rowcount
+        if not known:
             connection.execute(
                 insert(run_jobs).values(
                     run_on=run.on, run_pass=run.run_pass, job=job, state="running", counts={}, skipped={}, failures=[]
                 )
             )
+
+
+def keep_going(connection: Connection, run: Run, job: str) -> bool:
+    """Whether a job of this pass is under way; if so, it does not finish before the transaction ends."""
+    state = select(run_jobs.c.state).where(_of(run), run_jobs.c.job == job).with_for_update(read=True)
+    return connection.scalar(state) == "running"
 
 
 def job_finished(store: Store, run: Run, report: JobReport) -> None:

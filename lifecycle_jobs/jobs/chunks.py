@@ -82,13 +82,16 @@ def take_chunk(task: Task, steps: Steps, after: Place, until: Place | None) -> C
     They are asked again once they are locked: who had them before may have written their events after this choice had
     begun, and a box that is only told of is not altered, so that the lock alone would not notice.
 
-    A chunk that fails is left: halving it takes patience, and one who parks.
+    Nothing is done once the job is finished: one who was given up, and wakes during a later job, would tell of what is
+    due by then when the messages of this run are made already. A chunk that fails is left: halving it takes patience,
+    and one who parks.
     """
     ids: Sequence[int] = ()
     began = time.monotonic()
     try:
         with task.store.write() as connection:
-            ids = steps.choose(connection, after, until).ids
+            if runs.keep_going(connection, task.run, task.job):
+                ids = steps.choose(connection, after, until).ids
             still_due = steps.lock(connection, ids) if ids else ()
             steps.change(connection, still_due)
     except Exception as error:

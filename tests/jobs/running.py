@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from sqlalchemy import Connection, Table, and_, func, select, text, update
+from sqlalchemy import Connection, Table, and_, func, insert, select, text, update
 
-from lifecycle_jobs import day
+from lifecycle_jobs import clock, day, runs
 from lifecycle_jobs.db import tables
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.jobs.task import Progress, Task
@@ -275,3 +275,19 @@ def _until_somebody_waits(office: Office) -> None:
                 return
         time.sleep(0.01)
     raise AssertionError("the job did not run into the lock")
+
+
+def under_way(store: Store, run: Run, job: str) -> None:
+    """A run that is at this job: only then do workers take its chunks."""
+    with store.write() as connection:
+        connection.execute(
+            insert(tables.runs).values(
+                run_on=run.on,
+                run_pass=run.run_pass,
+                scope=run.scope,
+                state="running",
+                since=run.since,
+                started_at=clock.now(),
+            )
+        )
+    runs.job_began(store, run, job)

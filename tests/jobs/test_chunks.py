@@ -20,7 +20,7 @@ from lifecycle_jobs.jobs.task import Place, Task
 from lifecycle_jobs.runs import Run
 from lifecycle_jobs.settings import load_settings
 from tests import factories
-from tests.jobs.running import E
+from tests.jobs.running import E, under_way
 
 ON = E - timedelta(days=30)
 BEGINNING = Place(date(2027, 1, 1), "")
@@ -136,6 +136,7 @@ def test_why_boxes_are_left_alone_is_asked_where_some_are(store: Store) -> None:
 def test_a_worker_that_chose_boxes_before_another_had_done_them_leaves_them_alone(postgresql_store: Store) -> None:
     """Alerts do not alter the box: only who asks again, once it is locked, sees that it has been told."""
     task = _task(postgresql_store)
+    under_way(postgresql_store, task.run, task.job)
     with postgresql_store.write() as connection:
         factories.customer(connection)
         for number in range(5):
@@ -159,6 +160,7 @@ def test_a_worker_that_chose_boxes_before_another_had_done_them_leaves_them_alon
 
 def test_two_at_once_take_different_boxes_and_what_is_locked_is_not_waited_for(postgresql_store: Store) -> None:
     task = _task(postgresql_store, chunk_size=2)
+    under_way(postgresql_store, task.run, task.job)
     with postgresql_store.write() as connection:
         factories.customer(connection)
         for number in range(5):
