@@ -73,7 +73,8 @@ def due() -> Select[Any]:
 def give_back(store: Store, gateway: Gateway, origin: Origin, key: str) -> Refunded | NotRefunded:
     """Refund a charge through the gateway. Asked again after a lost answer, it still gives back once.
 
-    Raises Refused if there is no charge of this key that is to be refunded.
+    Raises Refused if there is no charge of this key that is to be refunded, and if somebody noted meanwhile that it was
+    given back otherwise.
     """
     with store.read() as connection:
         charge = _charge(connection, key)
@@ -83,7 +84,18 @@ def give_back(store: Store, gateway: Gateway, origin: Origin, key: str) -> Refun
     answer = gateway.refund(RefundRequest(f"{key}-refund", charge.gateway_reference, charge.amount_cents))
     if not isinstance(answer, Refunded):
         return NotRefunded(answer.why, certain=not isinstance(answer, Unknown))
-    note(store, origin, key, reference=answer.reference)
+    try:
+        note(store, origin, key, reference=answer.reference)
+    except Refused as error:
+        with store.read() as connection:
+            noted = connection.scalar(select(charges.c.refund_reference).where(charges.c.idempotency_key == key))
+        if noted == answer.reference:
+            return answer  # asked for by two at once, it was given back once, and the other has noted it
+        message = (
+            f"The gateway has given {key} back ({answer.reference}), and in the same moment it was noted as given back "
+            "otherwise. If that is so too, the holder has it twice: compare with whoever noted it."
+        )
+        raise Refused(message) from error
     return answer
 
 

@@ -136,6 +136,32 @@ def test_asked_twice_it_is_given_back_once(office: Office, unused: str) -> None:
     assert len(details(office.store, "payment.refunded")) == 1
 
 
+def test_who_gave_it_back_while_another_did_so_by_transfer_is_told(office: Office, unused: str) -> None:
+    def noted_meanwhile(answer: RefundOutcome) -> RefundOutcome:
+        refunds.note(office.store, operation(), unused, reference="CRO-77")
+        return answer
+
+    bank = Bank(office.settings.sandbox.journal, noted_meanwhile)
+
+    with pytest.raises(Refused, match=r"has given .* back .* the holder has it twice"):
+        refunds.give_back(office.store, bank, operation(), unused)
+
+    assert [row["reference"] for row in details(office.store, "payment.refunded")] == ["CRO-77"]
+
+
+def test_two_who_give_it_back_at_once_give_it_back_once_and_both_hear_so(office: Office, unused: str) -> None:
+    def also(answer: RefundOutcome) -> RefundOutcome:
+        refunds.give_back(office.store, office.gateway, operation(), unused)
+        return answer
+
+    bank = Bank(office.settings.sandbox.journal, also)
+
+    assert isinstance(refunds.give_back(office.store, bank, operation(), unused), Refunded)
+
+    assert len(given_back(office)) == 1
+    assert len(details(office.store, "payment.refunded")) == 1
+
+
 def test_a_process_that_dies_after_the_gateway_has_given_it_back_is_repeated_without_giving_twice(
     office: Office, unused: str
 ) -> None:
