@@ -129,8 +129,8 @@ class Fates:
         began = clock.running()
         self._refused.clear()
         taken = self._sent([self._as_sent(letter, outcome.response) for letter, outcome in accepted])
-        self._report.sent += len(accepted)
-        self._report.redirected += len(accepted) if self._mail.redirect_to else 0
+        self._report.sent += taken
+        self._report.redirected += taken if self._mail.redirect_to else 0
         if taken == len(accepted):
             self._confirmed_at = began
             return
@@ -159,7 +159,8 @@ class Fates:
                 return True
             case PermanentFailure(response):
                 self._fail(connection, letter, response, counted)
-                self._refused.append(letter)
+                if reply_code(response) is not None:
+                    self._refused.append(letter)
                 return not self._refuses_all or not self._take_back(connection, response, counted)
             case TemporaryFailure(response, unavailable=unavailable, attempted=False):
                 records.record_untried(connection, letter.id, response)
@@ -209,8 +210,12 @@ class Fates:
         return len(self._refused) == _REFUSED_IN_A_ROW and len(domains) >= _AT_DOMAINS
 
     def _take_back(self, connection: Connection, response: str, counted: DeliveryReport) -> int:
-        """Those refused go back into the queue; how many did."""
-        pauses = {letter.id: timedelta(minutes=back_off(self._mail.retry_after, 0)) for letter in self._refused}
+        """Those refused go back into the queue; how many did.
+
+        Not to its head at once: if it was their addresses after all, they would end the next delivery too, and nobody
+        else's message would ever leave.
+        """
+        pauses = {letter.id: timedelta(minutes=back_off(self._mail.retry_after, 1)) for letter in self._refused}
         taken_back = records.take_back(connection, pauses)
         counted.failed -= taken_back
         counted.deferred += taken_back

@@ -404,8 +404,18 @@ class TestRetries:
             assert "whoever it is to: 554 <(address)> Relay access denied" in report.stopped
             assert {(row.status, row.attempts) for row in (message_row(store, id_) for id_ in ids)} == {("queued", 0)}
 
-            frozen.tick(timedelta(minutes=2))
-            assert deliver(store, settings, on=ON, transport=Scripted()).sent == 30
+            assert deliver(store, settings, on=ON, transport=Scripted()).sent == 10  # those in line behind them
+            frozen.tick(timedelta(minutes=7))
+            assert deliver(store, settings, on=ON, transport=Scripted()).sent == 20
+
+    def test_what_the_server_was_not_asked_says_nothing_about_it(self, store: Store, settings: Settings) -> None:
+        queue_alerts(store, *(f"r{number}@example{number % 3}.it" for number in range(30)))
+        transport, why = Scripted(), "the mail server cannot write to addresses with such letters before the @"
+        transport.answers = {f"r{number}": PermanentFailure(why) for number in range(30)}
+
+        report = deliver(store, settings, on=ON, transport=transport)
+
+        assert (report.failed, report.stopped) == (30, None)
 
     def test_addresses_of_a_domain_that_has_died_are_each_given_up(self, store: Store, settings: Settings) -> None:
         queue_alerts(store, *(f"r{number}@example{number % 2}.it" for number in range(30)))
