@@ -23,57 +23,39 @@ while one is under way it waits for the next time. After an hour an unresolved c
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
-from typing import Any, Final, Literal
+from datetime import timedelta
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, false, func, or_, select, update
 
 from lifecycle_jobs import clock, lease, runs
 from lifecycle_jobs.db.dialect import among
 from lifecycle_jobs.db.session import Store
-from lifecycle_jobs.db.tables import boxes, charges, gateway_notices, top_up_charges
+from lifecycle_jobs.db.tables import charges, gateway_notices, top_up_charges
 from lifecycle_jobs.errors import LeaseHeld
 from lifecycle_jobs.gates import check_gap
 from lifecycle_jobs.history import Origin, euros, record
 from lifecycle_jobs.jobs import reconcile_charges
 from lifecycle_jobs.jobs.collecting import collector_for, patience_of
 from lifecycle_jobs.jobs.task import Progress, Task
-from lifecycle_jobs.languages import spoken
 from lifecycle_jobs.mail.compose import compose_within
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.payments.gateway import Declined, LookUpOutcome, Succeeded
 from lifecycle_jobs.payments.gateways import open_gateway
+from lifecycle_jobs.payments.notices import PAID, charges_of
+from lifecycle_jobs.payments.staff_notices import LISTED_DAYS
 from lifecycle_jobs.runs import JobReport, Run
 from lifecycle_jobs.settings import Settings
 from lifecycle_jobs.stops import Switch, heeding
 
 NAME = "settle_notices"
 
-LISTED_DAYS: Final = 90
-"""For how long the staff's list shows a line, and for how long a notice that said nothing new is kept."""
-
 _AT_A_TIME = 500
 _FRESH = timedelta(hours=1)
-_PAID = "payment_intent.succeeded"
 
 _Verdict = Literal["nothing_new", "ask", "wait", "gateway.contradiction", "gateway.dispute", "gateway.refund"]
-
-_ADVICE: Final = {
-    "charge.dispute.closed": spoken("see there how it ended, then decide about the box and its hold"),
-    "charge.dispute": spoken(
-        "answer it on the gateway's pages; hold the box meanwhile (lifecycle-jobs box hold ADDRESS)"
-    ),
-    "refund.failed": spoken("the money did not reach the holder: give it back by another way"),
-    "refund": spoken("decide about the box; if it stands in `refunds list`, note it: lifecycle-jobs refunds done"),
-    "charge.refunded": spoken(
-        "decide about the box; if it stands in `refunds list`, note it: lifecycle-jobs refunds done"
-    ),
-    _PAID: spoken("paid at the gateway, and not recorded so here: give it back, or lifecycle-jobs order pay"),
-    "payment_intent": spoken("recorded here as paid, and the gateway says that it is not: look at its pages"),
-}
-"""What a person is to do, by the longest beginning of the kind that matches."""
 
 
 @dataclass(slots=True)
@@ -124,42 +106,7 @@ def settle_notices(store: Store, settings: Settings, operator: Operator, progres
     return report
 
 
-def list_for_staff(connection: Connection, on: date, limit: int) -> tuple[int, list[dict[str, Any]]]:
-    """Disputes, refunds and contradictions of the last 90 days, latest first: how many, and the first `limit`."""
-    chosen = and_(gateway_notices.c.for_staff, gateway_notices.c.received_at >= clock.now() - _days(LISTED_DAYS))
-    total = connection.scalar(select(func.count()).select_from(gateway_notices).where(chosen)) or 0
-    rows = connection.execute(
-        select(gateway_notices).where(chosen).order_by(gateway_notices.c.received_at.desc()).limit(limit)
-    ).all()
-    known = _charges_of(connection, rows)
-    listed = []
-    for row in rows:
-        charge = known(row)
-        since = row.received_at.date()
-        listed.append(
-            {
-                "kind": row.kind,
-                "address": None if charge is None else charge.address,
-                "amount_cents": row.amount_cents,
-                "reason": row.reason,
-                "gateway_reference": row.gateway_reference,
-                "since": since,
-                "days": (on - since).days,
-                "what_to_do": _advice(row.kind),
-            }
-        )
-    return total, listed
-
-
 _waiting: ColumnElement[bool] = gateway_notices.c.state == "waiting"
-
-
-def _days(number: int) -> timedelta:
-    return timedelta(days=number)
-
-
-def _advice(kind: str) -> str:
-    return next(_ADVICE[each] for each in sorted(_ADVICE, key=len, reverse=True) if kind.startswith(each))
 
 
 def _go_through(desk: _Desk) -> set[int]:
@@ -175,7 +122,7 @@ def _go_through(desk: _Desk) -> set[int]:
                 .order_by(gateway_notices.c.received_at, gateway_notices.c.notice_id)
                 .limit(_AT_A_TIME)
             ).all()
-            known = _charges_of(connection, chunk)
+            known = charges_of(connection, chunk)
         if not chunk:
             return to_ask
         verdicts = [(row, known(row), _judged(desk, row, known(row))) for row in chunk]
@@ -191,28 +138,6 @@ def _after(last: tuple[Any, str] | None) -> ColumnElement[bool]:
         return and_(True)
     # The first condition is for the index.
     return and_(received >= last[0], or_(received > last[0], number > last[1]))
-
-
-def _charges_of(connection: Connection, rows: Sequence[Row[Any]]) -> Callable[[Row[Any]], Row[Any] | None]:
-    """Finds the charge that a notice is about: by its key, or else (disputes, refunds) by the payment's name."""
-    keys = [row.idempotency_key for row in rows if row.idempotency_key]
-    names = [row.gateway_reference for row in rows if row.gateway_reference and row.concerns != "outcome"]
-    chosen = select(charges, boxes.c.customer_id, boxes.c.address).join(boxes, boxes.c.id == charges.c.box_id)
-    by_key: dict[str, Row[Any]] = {}
-    by_name: dict[str, Row[Any]] = {}
-    if keys:
-        found = connection.execute(chosen.where(among(charges.c.idempotency_key, keys)))
-        by_key = {charge.idempotency_key: charge for charge in found}
-    if names:
-        named = and_(charges.c.gateway_reference.is_not(None), among(charges.c.gateway_reference, names))
-        found = connection.execute(chosen.where(named).order_by(charges.c.id))
-        by_name = {charge.gateway_reference: charge for charge in found}
-
-    def known(row: Row[Any]) -> Row[Any] | None:
-        charge = by_key.get(row.idempotency_key)
-        return by_name.get(row.gateway_reference) if charge is None and row.concerns != "outcome" else charge
-
-    return known
 
 
 def _judged(desk: _Desk, notice: Row[Any], charge: Row[Any] | None) -> _Verdict:
@@ -239,7 +164,7 @@ def _top_up_state(desk: _Desk, notice: Row[Any]) -> str | None:
 
 
 def _judged_outcome(desk: _Desk, notice: Row[Any], charge: Row[Any] | None) -> _Verdict:
-    paid_there = notice.kind == _PAID
+    paid_there = notice.kind == PAID
     if charge is None:
         contradicts = paid_there and desk.ours(notice.idempotency_key)
         # A top-up without an answer is looked up every hour (`reconcile_charges`): nobody waits for it.
@@ -341,7 +266,7 @@ def _forget(store: Store) -> None:
     old = and_(
         gateway_notices.c.state == "handled",
         ~gateway_notices.c.for_staff,
-        gateway_notices.c.handled_at < clock.now() - _days(LISTED_DAYS),
+        gateway_notices.c.handled_at < clock.now() - timedelta(days=LISTED_DAYS),
     )
     oldest = select(gateway_notices.c.notice_id).where(old).order_by(gateway_notices.c.handled_at)
     with store.read() as connection:

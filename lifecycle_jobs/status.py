@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, ScalarSelect, Select, func, null, select, union_all
 
-from lifecycle_jobs import clock, lease, notices, runs, stops
+from lifecycle_jobs import clock, lease, runs, stops
 from lifecycle_jobs.day import JOBS
 from lifecycle_jobs.db.conditions import first_reason, of_this_term
 from lifecycle_jobs.db.session import Store
@@ -19,7 +19,7 @@ from lifecycle_jobs.gates import suspected_gap
 from lifecycle_jobs.jobs import delete
 from lifecycle_jobs.jobs.task import Task
 from lifecycle_jobs.lease import Process
-from lifecycle_jobs.payments import refunds
+from lifecycle_jobs.payments import refunds, staff_notices
 from lifecycle_jobs.payments.top_up_charges import unresolved_top_up
 from lifecycle_jobs.runs import Run
 from lifecycle_jobs.settings import Settings
@@ -101,7 +101,7 @@ def read_status(store: Store, settings: Settings, on: date, *, last_runs: int = 
             webhooks_waiting_since=hooks.oldest,
             deletions_pending=_unconfirmed(connection, settings, ["box.deleted"], on),
             suspensions_pending=_unconfirmed(connection, settings, _SUSPENDED, on),
-            told_by_gateway=Listing(*notices.list_for_staff(connection, on, LISTED)),
+            told_by_gateway=Listing(*staff_notices.list_for_staff(connection, on, LISTED)),
             charged_without_notice=listing(connection, _without_notice(), on=on),
             unsent_reports=listing(connection, _unsent_reports(on), on=on),
             unusual=noticed(connection, runs.latest_completed(connection), untold=True),

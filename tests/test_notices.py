@@ -15,9 +15,10 @@ from lifecycle_jobs.accounts import top_up_by_card
 from lifecycle_jobs.db import tables
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.errors import EmergencyStop, GapSuspected
-from lifecycle_jobs.notices import list_for_staff, settle_notices
+from lifecycle_jobs.notices import settle_notices
 from lifecycle_jobs.operators import Operator, resume, stop_everything
 from lifecycle_jobs.payments.sandbox import SandboxGateway, bookings
+from lifecycle_jobs.payments.staff_notices import list_for_staff
 from lifecycle_jobs.runs import JobReport
 from lifecycle_jobs.status import read_status
 from tests import factories

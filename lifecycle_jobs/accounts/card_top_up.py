@@ -17,11 +17,11 @@ from lifecycle_jobs.errors import LifecycleError, Refused
 from lifecycle_jobs.history import euros
 from lifecycle_jobs.mail.compose import compose_within
 from lifecycle_jobs.operators import Operator
+from lifecycle_jobs.payments import asking
 from lifecycle_jobs.payments.gateway import ChargeOutcome, Gateway
 from lifecycle_jobs.payments.top_up_charges import (
     Method,
     State,
-    charge_top_up,
     look_up_top_up,
     settle_top_up,
     top_up_charge,
@@ -134,7 +134,7 @@ def _ask(store: Store, gateway: Gateway, operator: Operator, begun: _Begun) -> C
     with store.read() as connection:
         wanted = top_up_request(connection, begun.charge.id)
     if begun.fresh:
-        return charge_top_up(gateway, wanted)
+        return asking.charge(gateway, wanted)
     if begun.charge.status not in {"pending", "unknown"}:
         return None
     return look_up_top_up(gateway, wanted, begun.charge.attempted_on, operator.on)

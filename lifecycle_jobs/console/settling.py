@@ -14,7 +14,6 @@ from urllib.parse import quote
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from lifecycle_jobs import notices
 from lifecycle_jobs.accounts import RESOLVED, not_made, resolve_charge
 from lifecycle_jobs.between_runs import take_up_parked
 from lifecycle_jobs.console.office import Office
@@ -22,6 +21,7 @@ from lifecycle_jobs.console.routes import Asked, action, page
 from lifecycle_jobs.console.work import Advance
 from lifecycle_jobs.day import DayReport
 from lifecycle_jobs.languages import spoken
+from lifecycle_jobs.payments import staff_notices
 from lifecycle_jobs.payments.gateway import NotAttempted, Succeeded
 from lifecycle_jobs.status import (
     LISTED,
@@ -89,7 +89,7 @@ def _lists(asked: Asked) -> Response:
             refunds=list_refunds(connection, today, limit),
             parked=list_parked(connection, limit),
             not_attempted=list_not_attempted(connection, today, limit),
-            told=Listing(*notices.list_for_staff(connection, today, limit)),
+            told=Listing(*staff_notices.list_for_staff(connection, today, limit)),
             held_back=list_held_back(office.store, office.settings, today, limit),
         )
     return asked.show(

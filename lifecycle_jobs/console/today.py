@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lifecycle_jobs import lease, notices, runs, stops
+from lifecycle_jobs import lease, runs, stops
 from lifecycle_jobs.console.office import Office
 from lifecycle_jobs.console.routes import Asked, page
 from lifecycle_jobs.day import JOBS
@@ -19,6 +19,7 @@ from lifecycle_jobs.db.tables import messages, run_jobs
 from lifecycle_jobs.db.tables import runs as run_records
 from lifecycle_jobs.gates import suspected_gap
 from lifecycle_jobs.languages import spoken
+from lifecycle_jobs.payments import staff_notices
 from lifecycle_jobs.runs import Run
 from lifecycle_jobs.status import (
     list_held_back,
@@ -162,7 +163,7 @@ def _needs(office: Office, shown: RunShown | None) -> Iterator[Need]:
         if refused:
             yield Need(refused, *_TO_BE_APPROVED, f"/plan?date={shown.on}")
     with office.store.read() as connection:
-        told, _ = notices.list_for_staff(connection, today, 1)
+        told, _ = staff_notices.list_for_staff(connection, today, 1)
         found = [
             (list_unresolved(connection, today).total, _WITHOUT_ANSWER, "/unresolved"),
             (list_refunds(connection, today).total, _NOT_TAKEN, "/unresolved"),

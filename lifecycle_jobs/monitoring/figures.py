@@ -30,8 +30,8 @@ from lifecycle_jobs.db.tables import (
 from lifecycle_jobs.db.tables import runs as run_records
 from lifecycle_jobs.gates import suspected_gap
 from lifecycle_jobs.monitoring.vitals import Vitals
-from lifecycle_jobs.notices import LISTED_DAYS
 from lifecycle_jobs.payments.refunds import registered_due
+from lifecycle_jobs.payments.staff_notices import LISTED_DAYS
 from lifecycle_jobs.payments.top_up_charges import unresolved_top_up
 from lifecycle_jobs.settings import Settings
 from lifecycle_jobs.watching.noticing import noticed

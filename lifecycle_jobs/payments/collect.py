@@ -43,6 +43,7 @@ from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes, charges
 from lifecycle_jobs.errors import RunStopped
 from lifecycle_jobs.history import Origin
+from lifecycle_jobs.payments import asking
 from lifecycle_jobs.payments.calls import Calls, Ended, Limits
 from lifecycle_jobs.payments.gateway import (
     ChargeOutcome,
@@ -184,7 +185,7 @@ class Collector:
             with self.store.read() as connection:
                 requests = requests_of(connection, some) if some else {}
             for charge_id in some:
-                ask = partial(_look_up, self.gateway, requests[charge_id])
+                ask = partial(asking.look_up, self.gateway, requests[charge_id])
                 calls.begin(_Call(charge_id, charge_id), ask, lambda: True)
             return not waiting or enough()
 
@@ -311,21 +312,9 @@ class _Waiting:
         return taken, room
 
 
-def _look_up(gateway: Gateway, request: ChargeRequest) -> LookUpOutcome:
-    try:
-        return gateway.look_up(request)
-    except Exception as error:  # noqa: BLE001 -- a gateway must not raise; if it does, nothing is known
-        return NoAnswer(f"the gateway's client failed: {type(error).__name__}")
-
-
 def _charge(gateway: Gateway, presentation: Presentation) -> ChargeOutcome:
     known = _known_already(gateway, presentation.forgotten)
-    if known is not None:
-        return known
-    try:
-        return gateway.charge(presentation.request)
-    except Exception as error:  # noqa: BLE001 -- a gateway must not raise; if it does, the money may have moved
-        return Unknown(f"the gateway's client failed: {type(error).__name__}")
+    return asking.charge(gateway, presentation.request) if known is None else known
 
 
 def _known_already(gateway: Gateway, forgotten: Sequence[ChargeRequest]) -> ChargeOutcome | None:
@@ -335,7 +324,7 @@ def _known_already(gateway: Gateway, forgotten: Sequence[ChargeRequest]) -> Char
     seen, the slot of today is charged. Where the gateway does not say, nothing is charged now.
     """
     for request in forgotten:
-        found = _look_up(gateway, request)
+        found = asking.look_up(gateway, request)
         if isinstance(found, NoAnswer):
             return NotAttempted(f"it could not be asked whether it was charged already: {found.why}", _AT_ONCE)
         if isinstance(found, Succeeded) or (isinstance(found, Declined) and found.hard):

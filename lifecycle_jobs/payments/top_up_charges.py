@@ -19,13 +19,13 @@ from lifecycle_jobs import clock
 from lifecycle_jobs.db.tables import orders, top_up_charges
 from lifecycle_jobs.errors import LifecycleError
 from lifecycle_jobs.history import Origin, euros, record
+from lifecycle_jobs.payments import asking
 from lifecycle_jobs.payments.declines import reason_of
 from lifecycle_jobs.payments.gateway import (
     ChargeOutcome,
     ChargeRequest,
     Declined,
     Gateway,
-    LookUpOutcome,
     NeverSeen,
     NoAnswer,
     NotAttempted,
@@ -96,17 +96,9 @@ def top_up_request(connection: Connection, charge_id: int) -> ChargeRequest:
     )
 
 
-def charge_top_up(gateway: Gateway, request: ChargeRequest) -> ChargeOutcome:
-    """Ask for it, once."""
-    try:
-        return gateway.charge(request)
-    except Exception as error:  # noqa: BLE001 -- a gateway must not raise; if it does, the money may have moved
-        return Unknown(f"the gateway's client failed: {type(error).__name__}")
-
-
 def look_up_top_up(gateway: Gateway, request: ChargeRequest, attempted_on: date, on: date) -> ChargeOutcome | None:
     """What became of a charge; none if the gateway does not say, or its "never seen" cannot be believed yet."""
-    answer = _asked(gateway, request)
+    answer = asking.look_up(gateway, request)
     if isinstance(answer, NoAnswer):
         return None
     if not isinstance(answer, NeverSeen):
@@ -164,13 +156,6 @@ def unresolved_top_ups(connection: Connection, of_customer: str | None = None) -
         his = select(orders.c.id).where(orders.c.customer_id == of_customer)
         found = found.where(top_up_charges.c.order_id.in_(his))
     return connection.execute(found).all()
-
-
-def _asked(gateway: Gateway, request: ChargeRequest) -> LookUpOutcome:
-    try:
-        return gateway.look_up(request)
-    except Exception as error:  # noqa: BLE001 -- a gateway must not raise; if it does, nothing is known
-        return NoAnswer(f"the gateway's client failed: {type(error).__name__}")
 
 
 def _give_up(connection: Connection, origin: Origin, number: str, outcome: Declined | NotAttempted) -> None:

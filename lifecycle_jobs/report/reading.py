@@ -26,7 +26,7 @@ from lifecycle_jobs.db.tables import (
 )
 from lifecycle_jobs.gates import suspected_gap
 from lifecycle_jobs.jobs import reconcile_charges
-from lifecycle_jobs.notices import LISTED_DAYS
+from lifecycle_jobs.payments.staff_notices import LISTED_DAYS
 from lifecycle_jobs.payments.top_up_charges import unresolved_top_up
 from lifecycle_jobs.report.coming import coming_days
 from lifecycle_jobs.report.contents import DELETIONS_NAMED, Count, DailyReport, RunOfDay

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from lifecycle_jobs.mail.fates import Fates
 from lifecycle_jobs.mail.gather import Gathered, Office, gather
 from lifecycle_jobs.mail.outbox import deliver
 from lifecycle_jobs.mail.report import DeliveryReport
+from lifecycle_jobs.mail.scribe import Scribe
 from lifecycle_jobs.mail.transports import (
     Accepted,
     AlwaysOpen,
@@ -272,11 +274,15 @@ def test_who_was_paused_while_writing_files_writes_no_more_once_the_lease_is_los
     assert len(written) == 3
 
 
+Later = Callable[[float], None]
+
+
 class TestWhatHasGrownTooOld:
     """Letters wait for their turn; meanwhile their holders pay."""
 
     @pytest.fixture
-    def later(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    def later(self, monkeypatch: pytest.MonkeyPatch) -> Later:
+        """Lets so many seconds pass for all that asks how long something has taken."""
         running, passed = clock.running, [0.0]
         monkeypatch.setattr(clock, "running", lambda: running() + passed[0])
 
@@ -285,16 +291,30 @@ class TestWhatHasGrownTooOld:
 
         return pass_by
 
+    @pytest.fixture
+    def one_line(self, smtp: Settings) -> Settings:
+        return smtp.model_copy(update={"mail": smtp.mail.model_copy(update={"connections": 1})})
+
+    @staticmethod
+    def slow_to_let_in(monkeypatch: pytest.MonkeyPatch, relay: Relay, take_time: Callable[[], None]) -> None:
+        """Something takes its time after a letter has begun, and before its text may leave."""
+
+        class Slow(Line):
+            def send(self, envelope: Outgoing, may_hand_over: MayHandOver = at_once) -> Outcome:
+                take_time()
+                return super().send(envelope, may_hand_over)
+
+        monkeypatch.setattr(outbox, "SmtpRelay", lambda *_: Slow(relay))
+
     @staticmethod
     def all_are_paid(store: Store) -> None:
         with store.write() as connection:
             connection.execute(update(boxes).values(expires_on=ON.replace(year=2029)))
 
     def test_is_read_again_before_it_begins_to_leave(
-        self, store: Store, smtp: Settings, relay: Relay, later: Callable[[float], None]
+        self, store: Store, one_line: Settings, relay: Relay, later: Later
     ) -> None:
         queue_alerts(store, *recipients(20))
-        one = smtp.model_copy(update={"mail": smtp.mail.model_copy(update={"connections": 1})})
 
         def slow(recipient: str) -> Outcome:
             if recipient == "r2":
@@ -304,49 +324,51 @@ class TestWhatHasGrownTooOld:
 
         relay.answer = slow
 
-        report = deliver_once(store, one)
+        report = deliver_once(store, one_line)
 
         assert relay.took == ["r0", "r1", "r2"]
         assert (report.sent, report.moot, report.more) == (3, 17, False)
 
     def test_is_read_again_before_its_text_leaves_if_this_process_stood_still(
-        self,
-        store: Store,
-        smtp: Settings,
-        relay: Relay,
-        later: Callable[[float], None],
-        monkeypatch: pytest.MonkeyPatch,
+        self, store: Store, one_line: Settings, relay: Relay, later: Later, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         queue_alerts(store, *recipients(20))
-        stands_still = iter([3600.0])
+        hours = iter([3600.0])
 
-        class Paused(Line):
-            def send(self, envelope: Outgoing, may_hand_over: MayHandOver = at_once) -> Outcome:
-                for seconds in stands_still:
-                    TestWhatHasGrownTooOld.all_are_paid(store)
-                    later(seconds)
-                return super().send(envelope, may_hand_over)
+        def stand_still_once() -> None:
+            for seconds in hours:
+                self.all_are_paid(store)
+                later(seconds)
 
-        monkeypatch.setattr(outbox, "SmtpRelay", lambda *_: Paused(relay))
+        self.slow_to_let_in(monkeypatch, relay, stand_still_once)
 
-        one = smtp.model_copy(update={"mail": smtp.mail.model_copy(update={"connections": 1})})
-
-        report = deliver_once(store, one)
+        report = deliver_once(store, one_line)
 
         assert (report.sent, report.moot, relay.took) == (0, 20, [])
 
+    def test_leaves_all_the_same_if_the_server_took_its_time_to_let_it_in(
+        self, store: Store, one_line: Settings, relay: Relay, later: Later, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        queue_alerts(store, *recipients(3))
+        self.slow_to_let_in(monkeypatch, relay, lambda: later(3.0 * one_line.mail.timeout + 45))
+
+        report = deliver_once(store, one_line)
+
+        assert sorted(relay.took) == ["r0", "r1", "r2"]
+        assert (report.sent, report.more) == (3, False)
+
     def test_is_read_again_before_it_is_written_to_a_file(
-        self, store: Store, tmp_path: Path, later: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+        self, store: Store, tmp_path: Path, later: Later, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         queue_alerts(store, *recipients(20))
         write, written = EmlFiles.send, Counter[str]()
 
-        def send(self: EmlFiles, envelope: Outgoing, may_hand_over: MayHandOver = at_once) -> Outcome:
+        def send(files: EmlFiles, envelope: Outgoing, may_hand_over: MayHandOver = at_once) -> Outcome:
             written[envelope.recipient.local] += 1
             if written.total() == 3:
-                TestWhatHasGrownTooOld.all_are_paid(store)
+                self.all_are_paid(store)
                 later(61)
-            return write(self, envelope, may_hand_over)
+            return write(files, envelope, may_hand_over)
 
         monkeypatch.setattr(EmlFiles, "send", send)
 
@@ -354,38 +376,35 @@ class TestWhatHasGrownTooOld:
 
         assert (report.sent, report.moot, sorted(written)) == (3, 17, ["r0", "r1", "r2"])
 
-    def test_that_still_holds_leaves_once(
-        self, store: Store, smtp: Settings, relay: Relay, later: Callable[[float], None]
+    def test_that_still_holds_leaves_once_and_fewer_are_read_at_a_time(
+        self, store: Store, smtp: Settings, relay: Relay, later: Later, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        queue_alerts(store, *recipients(60))
+        queue_alerts(store, *recipients(150))
+        given: list[int] = []
+        give = Scribe.give
 
-        def slow(recipient: str) -> Outcome:
-            later(5 if int(recipient[1:]) < 30 else 0)
+        def counted(desk: Scribe, message_ids: Sequence[int], moment: datetime) -> None:
+            given.append(len(message_ids))
+            give(desk, message_ids, moment)
+
+        def slow(_recipient: str) -> Outcome:
+            later(5)
             return Accepted("250 OK")
 
+        monkeypatch.setattr(Scribe, "give", counted)
         relay.answer = slow
 
         report = deliver_once(store, smtp)
 
-        assert sorted(relay.took) == sorted(f"r{each}" for each in range(60))
-        assert (report.sent, report.more, by_status(store)) == (60, False, {"sent": 60})
+        assert sorted(relay.took) == sorted(f"r{each}" for each in range(150))
+        assert (report.sent, report.more, by_status(store)) == (150, False, {"sent": 150})
+        assert (given[0], given[-1] <= 10) == (100, True)
 
     def test_time_and_again_is_left_for_the_next_delivery(
-        self,
-        store: Store,
-        smtp: Settings,
-        relay: Relay,
-        later: Callable[[float], None],
-        monkeypatch: pytest.MonkeyPatch,
+        self, store: Store, smtp: Settings, relay: Relay, later: Later, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         queue_alerts(store, *recipients(10))
-
-        class Hanging(Line):
-            def send(self, envelope: Outgoing, may_hand_over: MayHandOver = at_once) -> Outcome:
-                later(600)
-                return super().send(envelope, may_hand_over)
-
-        monkeypatch.setattr(outbox, "SmtpRelay", lambda *_: Hanging(relay))
+        self.slow_to_let_in(monkeypatch, relay, lambda: later(600))
 
         report = deliver_once(store, smtp)
 

@@ -13,9 +13,10 @@ from sqlalchemy import event, insert, update
 from lifecycle_jobs import operators, runs
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import events, messages, staff_reports
-from lifecycle_jobs.notices import list_for_staff, settle_notices
+from lifecycle_jobs.notices import settle_notices
 from lifecycle_jobs.operators import Operator
 from lifecycle_jobs.payments.notices import Concern, Notice, record_notice
+from lifecycle_jobs.payments.staff_notices import list_for_staff
 from lifecycle_jobs.report import reading
 from lifecycle_jobs.report.contents import DailyReport
 from lifecycle_jobs.report.reading import read_report
