@@ -236,7 +236,6 @@ class ScribeProcess:
         try:
             found = self._found.get(timeout=max(_AT_LEAST, self._waits_for))
         except Empty as error:
-            self._process.kill()  # it holds nothing that anybody would miss
             raise RunStopped(_STANDS_STILL.format(self._patience)) from error
         if found is None:
             self._found.put(None)

@@ -25,7 +25,7 @@ from lifecycle_jobs.mail.delivery import deliver_now
 from lifecycle_jobs.operators import Operator
 from tests import factories
 from tests.auditing import assert_books_are_right
-from tests.jobs.running import Office, addon_row, box_row, details, everything, look, renewing_box, tried
+from tests.jobs.running import Office, addon_row, box_row, change, details, everything, look, renewing_box, tried
 
 E = factories.EXPIRES_ON
 ON = date(2026, 1, 31)
@@ -226,6 +226,15 @@ def test_who_has_paid_or_cancelled_it_is_no_longer_asked_to_pay(office: Office, 
     told = {row["kind"]: row["status"] for row in look(office.store, tables.messages)}
     news = "addon.bought" if ended_by == "payment" else "addon.order_cancelled"
     assert told == {"addon.ordered": "moot", news: "sent"}
+
+
+def test_who_has_lost_the_box_is_no_longer_asked_to_pay(office: Office, box: int) -> None:
+    order(office)
+    change(office.store, tables.boxes, box, status="deleted", deleted_on=ON)
+
+    deliver_now(office.store, office.settings, ON, lambda _name, _rows: None)
+
+    assert [row["status"] for row in look(office.store, tables.messages)] == ["moot"]
 
 
 @pytest.mark.usefixtures("box")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from freezegun import freeze_time
 
 from lifecycle_jobs.db.session import Store
+from lifecycle_jobs.errors import LeaseHeld
 from lifecycle_jobs.mail import delivery
 from lifecycle_jobs.mail.delivery import deliver_all
 from lifecycle_jobs.mail.eml_files import EmlFiles
@@ -47,7 +48,7 @@ def test_after_midnight_what_is_left_goes_by_the_new_day(
 def test_a_replay_keeps_to_its_date(store: Store, tmp_path: Path) -> None:
     queue_alerts(store, "a@example.it", "b@example.it")
 
-    with freeze_time(LAST_MINUTE):
+    with freeze_time(LAST_MINUTE + timedelta(days=1)):  # by that day they would be pointless
         report = deliver_all(store, settings_for(tmp_path, batch_size=1), ON, silent)
 
     assert (report.sent, report.more) == (2, False)
@@ -61,3 +62,20 @@ def test_passes_are_counted_together_and_end_when_nothing_leaves_any_more(
 
     assert deliver_all(store, settings_for(tmp_path), ON, silent) == DeliveryReport(sent=3, failed=1, more=True)
     assert passes == []
+
+
+def test_who_finds_another_at_it_in_between_leaves_the_rest_to_that_one(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, passes = settings_for(tmp_path), [DeliveryReport(sent=3, more=True)]
+
+    def deliver_now(*_: object) -> DeliveryReport:
+        if not passes:
+            raise LeaseHeld("Another delivery is under way.")
+        return passes.pop()
+
+    monkeypatch.setattr(delivery, "deliver_now", deliver_now)
+
+    assert deliver_all(store, settings, ON, silent) == DeliveryReport(sent=3, elsewhere=True)
+    with pytest.raises(LeaseHeld):  # nothing has left by this one
+        deliver_all(store, settings, ON, silent)

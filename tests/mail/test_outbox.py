@@ -426,10 +426,16 @@ class TestRetries:
 
         assert (report.failed, report.stopped, set(statuses(store))) == (30, None, {"failed"})
 
+    @pytest.mark.parametrize("once_parked", [False, True])
     def test_one_that_is_accepted_among_them_shows_that_the_messages_are_meant(
-        self, store: Store, settings: Settings
+        self, store: Store, settings: Settings, *, once_parked: bool
     ) -> None:
-        queue_alerts(store, *(f"r{number}@example{number}.it" for number in range(30)))
+        ids = queue_alerts(store, *(f"r{number}@example{number}.it" for number in range(30)))
+        if once_parked:
+            with store.write() as connection:
+                for number in (10, 20):
+                    records.record_parked(connection, ids[number], ValueError("no such template"), ON)
+                records.queue_parked_again(connection)
         transport = Scripted()
         transport.answers = {
             f"r{number}": PermanentFailure("550 unknown") for number in range(30) if number not in {10, 20}

@@ -346,6 +346,29 @@ class TestWhatHasGrownTooOld:
 
         assert (report.sent, report.moot, relay.took) == (0, 20, [])
 
+    def test_counts_once_among_what_its_recipient_gets_in_a_day(
+        self, store: Store, one_line: Settings, relay: Relay, later: Later, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        queue_alerts(store, "often@example.it", "often@example.it")
+        two_a_day = one_line.model_copy(update={"mail": one_line.mail.model_copy(update={"per_recipient_per_day": 2})})
+        hours = iter([3600.0])
+        self.slow_to_let_in(monkeypatch, relay, lambda: later(next(hours, 0.0)))
+
+        report = deliver_once(store, two_a_day)
+
+        assert (report.sent, report.held_back) == (2, 0)
+
+    def test_waits_for_the_next_pass_once_this_one_is_over(
+        self, store: Store, one_line: Settings, relay: Relay, later: Later, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        queue_alerts(store, *recipients(5))
+        hours = iter([3600.0])
+        self.slow_to_let_in(monkeypatch, relay, lambda: later(next(hours, 0.0)))
+
+        report = deliver_once(store, one_line, goes_on=lambda: False)
+
+        assert (report.handled, report.more, by_status(store)) == (0, True, {"queued": 5})
+
     def test_leaves_all_the_same_if_the_server_took_its_time_to_let_it_in(
         self, store: Store, one_line: Settings, relay: Relay, later: Later, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -410,6 +433,23 @@ class TestWhatHasGrownTooOld:
 
         assert (report.handled, report.more, relay.took) == (0, True, [])
         assert by_status(store) == {"queued": 10}
+
+
+def test_what_somebody_takes_out_of_the_queue_meanwhile_is_not_counted_as_sent(
+    store: Store, smtp: Settings, relay: Relay
+) -> None:
+    queue_alerts(store, *recipients(5))
+
+    def taken_out(recipient: str) -> Outcome:
+        if recipient == "r2":
+            with store.write() as connection:
+                mine = messages.c.recipient_key == "r2@example.it"
+                connection.execute(update(messages).where(mine).values(status="moot"))
+        return Accepted("250 OK")
+
+    relay.answer = taken_out
+
+    assert deliver_once(store, smtp).sent == by_status(store)["sent"] == 4
 
 
 def test_a_pass_that_is_over_leaves_the_rest_to_the_next_and_says_so(store: Store, tmp_path: Path) -> None:

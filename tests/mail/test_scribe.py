@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from lifecycle_jobs import clock
 from lifecycle_jobs.db.session import Store, open_store
 from lifecycle_jobs.db.tables import boxes
 from lifecycle_jobs.errors import RunStopped
@@ -189,6 +190,27 @@ def test_a_process_that_stands_still_is_not_waited_for_without_end(
             there.take()
 
     assert there._process.returncode == -signal.SIGKILL
+
+
+def test_its_time_begins_anew_with_each_answer(
+    sqlite_store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, passed = clock.running, [0.0]
+    monkeypatch.setattr(clock, "running", lambda: running() + passed[0])
+    first, second = queue_alerts(sqlite_store, "a@example.it", "b@example.it")
+    with ScribeProcess(sqlite_store, settings, ON) as there:
+        there.give([first], MOMENT)
+        until(lambda: there.ready)
+        there._process.send_signal(signal.SIGSTOP)
+        there.give([second], MOMENT)
+
+        passed[0] += settings.workers.time_out - 1
+        assert recipients(there.take()) == ["a@example.it"]
+        passed[0] += settings.workers.time_out - 1
+        assert not there.ready
+
+        there._process.send_signal(signal.SIGCONT)
+        assert recipients(there.take()) == ["b@example.it"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
