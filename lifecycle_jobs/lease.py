@@ -185,11 +185,6 @@ def _held(row: Row[Any]) -> LeaseHeld:
     )
 
 
-def _renew(store: Store, lease: Lease) -> bool:
-    with store.write(durable=False) as connection:
-        return lease.renew(connection)
-
-
 def _release(store: Store, lease: Lease) -> None:
     # With a token of its own: a worker that was given up, and wakes after the run, must not find its own still valid.
     freed = {"holder": None, "token": lease.token + 1}
@@ -220,7 +215,9 @@ class _Heartbeat:
     def _beat(self) -> None:
         while not self._stop.wait(self._lease.seconds / 3):
             try:
-                if not _renew(self._store, self._lease):
+                with self._store.write(durable=False) as connection:
+                    renewed = self._lease.renew(connection)
+                if not renewed:
                     log.warning("lease_lost", lease=self._lease.name)
                     return
             except Exception as error:  # noqa: BLE001 -- a thread that died of one missed beat would lose a lease that the next keeps
