@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = list(_chosen(options))
     results = options.into / _RESULTS.name if options.into else _RESULTS
     shown = options.into / _PAGE.name if options.into else _PAGE
+    results.parent.mkdir(parents=True, exist_ok=True)
     known = read(results)
     write(shown, page(known))
     wrong = 0
