@@ -34,7 +34,7 @@ _LINES_AT_A_TIME: Final = 5_000
 """A batch ends early at so many lines: a few customers with very many boxes must not fill the memory."""
 
 _AHEAD: Final = 1
-"""So many times some messages are being written while others are handed over."""
+"""So many times some messages are being written while others are handed over, where these leave in time."""
 
 _SECONDS_AHEAD: Final = 10
 """No more is read than leaves in so many seconds: what was read may become moot while it waits for its turn."""
@@ -45,9 +45,6 @@ _GOOD_FOR: Final = 60.0
 
 _READ_AGAIN: Final = 5
 """So many times; what is too old even then waits for the next delivery, or a server that hangs would be sat out."""
-
-_FEWEST: Final = 10
-"""No fewer are read at a time, however slow the server is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +71,10 @@ class Letter:
 class Letters:
     """The letters of one pass over the outbox, the most urgent first, then the oldest.
 
-    What is recorded here is counted in the report. `at_a_time` messages are put together with one another. `open_desk`
-    is told how many there are at first, and gives where they are written. Once `goes_on` says no, nothing more is read.
-    Where others deliver too, only a `share` of the queue is read.
+    What is recorded here is counted in the report. `at_a_time` messages are put together with one another, and fewer
+    while some grow too old before their turn comes, down to `at_once`: as many begin to leave as soon as they are
+    written. `open_desk` is told how many there are at first, and gives where they are written. Once `goes_on` says no,
+    nothing more is read. Where others deliver too, only a `share` of the queue is read.
     """
 
     def __init__(
@@ -88,6 +86,7 @@ class Letters:
         report: DeliveryReport,
         *,
         at_a_time: int,
+        at_once: int,
         goes_on: Callable[[], bool],
         share: Share | None = None,
     ) -> None:
@@ -97,7 +96,8 @@ class Letters:
         self._on = on
         self._zone = settings.zone
         self._report = report
-        self._at_a_time = at_a_time
+        self._most = self._at_a_time = at_a_time
+        self._fewest = at_once
         self._open_desk = open_desk
         self._share = share
         self._waiting = 0
@@ -105,6 +105,7 @@ class Letters:
         self._due_by = due_by(on, settings.zone)
         self._under_way: Counter[str] = Counter()
         self._too_old: deque[int] = deque()
+        self._came_back = False
         self._readings: dict[int, int] = {}
 
     def batches(self, only: Sequence[int] | None) -> Iterator[Iterator[Letter]]:
@@ -117,6 +118,7 @@ class Letters:
     def read_again(self, letter: Letter) -> None:
         """This one did not leave, because it had grown too old."""
         self.settled(letter.recipient_key)
+        self._came_back = True
         if letter.reading < _READ_AGAIN:
             self._too_old.append(letter.id)
             self._readings[letter.id] = letter.reading
@@ -134,21 +136,30 @@ class Letters:
 
     def _in_turn(self, due: Iterator[Sequence[Waiting]]) -> Iterator[Iterator[Letter]]:
         begun: deque[Sequence[Waiting]] = deque()
-        while (some := self._too_old_by_now() or next(due, ())) or begun:
+        while (some := self._next(due)) or begun:
             if some:
                 self._desk.give([message.id for message in some], clock.now())
                 begun.append(some)
-            if len(begun) > _AHEAD or not some:
+            ahead = _AHEAD if some and self._at_a_time == self._most else 0
+            while len(begun) > ahead:
                 yield self._finished(begun.popleft())
 
+    def _next(self, due: Iterator[Sequence[Waiting]]) -> Sequence[Waiting]:
+        """First those that have grown too old. Half as many at a time as before if there were such, or again twice."""
+        if self._came_back:
+            self._at_a_time = max(self._fewest, self._at_a_time // 2)
+        else:
+            self._at_a_time = min(self._most, self._at_a_time * 2)
+        self._came_back = False
+        return self._too_old_by_now() or next(due, ())
+
     def _too_old_by_now(self) -> Sequence[Waiting]:
-        """Those of them that still wait; from now on fewer are read at a time."""
+        """Those of them that still wait."""
         while self._too_old:
             if not self._goes_on():
                 self._report.more = True
                 self._too_old.clear()
                 break
-            self._at_a_time = max(_FEWEST, self._at_a_time // 2)
             some = [self._too_old.popleft() for _ in range(min(self._at_a_time, len(self._too_old)))]
             with self._store.read() as connection:
                 found = records.waiting(

@@ -155,7 +155,15 @@ class _Delivery:
         self._settings = settings
         self._open = ExitStack()
         self._letters = Letters(
-            store, settings, on, self._open_desk, report, at_a_time=at_a_time, goes_on=goes_on, share=share
+            store,
+            settings,
+            on,
+            self._open_desk,
+            report,
+            at_a_time=at_a_time,
+            at_once=len(transports),
+            goes_on=goes_on,
+            share=share,
         )
         self._fates = Fates(store, settings, on, report, self._letters.settled)
         self._at_hand: Sequence[Ended[Letter]] = ()
