@@ -52,6 +52,8 @@ def import_files(
         for file in report.files:
             done = {"new": file.created, "changed": file.changed, "left as they are without --overwrite": file.kept}
             say(f"{file.name}: {file.rows:,} rows" + (f" ({counts(done)})" if counts(done) else ", nothing new"))
+        if report.readdressed:
+            say(f"E-mails that had not left yet, and go to their holders' new addresses: {report.readdressed:,}.")
         if unusual is not None:
             warn(f"? Unusual: {told(unusual)} To an earlier day: {report.moved.earlier:,}.")
         if dry_run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from lifecycle_jobs.db.session import Store, open_store
 from lifecycle_jobs.db.tables import customers, events, messages
 from lifecycle_jobs.operators import Operator, stop_everything
 from tests.cli.conftest import Type
+from tests.db.folders import customer, write
 from tests.mail.mail_server import HOST, MailServer, free_port, mail_server
 from tests.mail.office import ON, message_row, queue_alerts
 
@@ -53,6 +55,21 @@ def became(store: Store, message_id: int, status: str) -> None:
     }
     with store.write() as connection:
         connection.execute(update(messages).where(messages.c.id == message_id).values(status=status, **told[status]))
+
+
+def test_a_holder_whose_address_was_corrected_gets_what_waited_for_him_there(
+    lifecycle: Type, books: Store, server: MailServer, tmp_path: Path
+) -> None:
+    (waiting,) = queue_alerts(books, "wrong@example.it")
+    became(books, waiting, "queued")
+    folder = write(tmp_path / "in", customers=[customer(email="right@example.it")])
+
+    done = lifecycle("import", str(folder))
+    delivered = lifecycle("deliver")
+
+    assert (done.code, delivered.code) == (0, 0)
+    assert "E-mails that had not left yet, and go to their holders' new addresses: 1." in done.out
+    assert [each.recipient for each in server.delivered] == ["right@example.it"]
 
 
 class TestList:

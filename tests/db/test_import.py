@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -549,6 +549,58 @@ def test_an_import_changes_what_differs_and_says_how_much(store: Store, tmp_path
         True,
         "dispute",
     )
+
+
+def test_what_waits_for_a_holder_goes_to_the_new_address_in_the_new_language(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    load(store, write(folder, customers=[customer(), customer(customer_id="c2", email="c2@example.it")]))
+    with store.write() as connection:
+        waiting = factories.message(connection, "waiting")
+        parked = factories.message(connection, "parked", status="parked")
+        others = factories.message(connection, "others", customer_id="c2", recipient="c2@example.it")
+        sent = factories.message(connection, "sent", status="sent")
+        failed = factories.message(connection, "failed", status="failed")
+        put_off = {"attempts": 9, "next_attempt_at": datetime(2026, 11, 23, 3, tzinfo=UTC)}
+        connection.execute(update(tables.messages).where(tables.messages.c.id.in_((waiting, others))).values(put_off))
+
+    new = customer(email="New@example.it", locale="en")
+    report = load(store, write(folder, customers=[new, customer(customer_id="c2", email="c2@example.it")]))
+
+    found = {row["id"]: row for row in rows(store, tables.messages)}
+    told = ("recipient", "recipient_key", "locale", "attempts", "next_attempt_at")
+    followed = ("New@example.it", "new@example.it", "en", 0, None)
+    assert report.readdressed == 2
+    assert tuple(found[waiting][name] for name in told) == tuple(found[parked][name] for name in told) == followed
+    assert [found[id_]["recipient"] for id_ in (others, sent, failed)] == [
+        "c2@example.it",
+        "c1@example.it",
+        "c1@example.it",
+    ]
+    assert (found[others]["attempts"], found[others]["next_attempt_at"]) == (9, put_off["next_attempt_at"])
+
+
+def test_a_new_language_alone_does_not_make_what_was_put_off_due(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    load(store, write(folder, customers=[customer()]))
+    with store.write() as connection:
+        factories.message(connection, "waiting")
+        connection.execute(update(tables.messages).values(attempts=3))
+
+    report = load(store, write(folder, customers=[customer(locale="en")]))
+
+    (waiting,) = rows(store, tables.messages)
+    assert (report.readdressed, waiting["locale"], waiting["attempts"]) == (0, "en", 3)
+
+
+def test_an_import_of_boxes_leaves_what_waits_for_their_holder_alone(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    load(store, write(folder, customers=[customer()], boxes=[box()]))
+    with store.write() as connection:
+        factories.message(connection, "waiting", recipient="before@example.it")
+
+    report = load(store, write(tmp_path / "boxes", boxes=[box(auto_renew="true")]))
+
+    assert (report.readdressed, rows(store, tables.messages)[0]["recipient"]) == (0, "before@example.it")
 
 
 def test_status_expiry_credit_and_tax_id_stay_without_overwrite(store: Store, tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import ColumnElement, Connection, Table, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Table, func, insert, literal, select, update
 
-from lifecycle_jobs.db.tables import addons, boxes, credit_entries, customers, payment_methods
+from lifecycle_jobs.db.tables import addons, boxes, credit_entries, customers, messages, payment_methods
 from lifecycle_jobs.db.transfer.bulk import restart_numbering
 from lifecycle_jobs.db.transfer.settle import SAME, differs
 from lifecycle_jobs.db.transfer.staging import addons_in, boxes_in, customers_in, payment_methods_in
+
+_NOT_SENT_YET = ("queued", "parked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,40 @@ def write_ledger(connection: Connection, today: date) -> None:
     opening = staged.c.old_credit_cents.is_(None)
     _explain(connection, "opening", staged.c.credit_cents, opening, today)
     _explain(connection, "correction", staged.c.credit_cents - staged.c.old_credit_cents, ~opening, today)
+
+
+def readdress(connection: Connection) -> int:
+    """Have what waits for holders go to the addresses that the file gives them, in their language; how many do.
+
+    The former address may be dead, or somebody else's by now. What its server had put off is due at once: the next
+    one has not refused it. A message that has failed stays so, for a person to send again (`messages resend`).
+    """
+    staged = customers_in
+    readdressed = 0
+    for status in _NOT_SENT_YET:  # one after the other, as each of them has an index
+        waiting = (
+            messages.c.status == status,
+            messages.c.customer_id == staged.c.customer_id,
+            staged.c.line.is_not(None),
+        )
+        readdressed += (
+            connection.execution_options(preserve_rowcount=True)
+            .execute(
+                update(messages)
+                .where(*waiting, messages.c.recipient != staged.c.email)
+                .values(
+                    recipient=staged.c.email,
+                    recipient_key=func.lower(staged.c.email),
+                    attempts=0,
+                    next_attempt_at=None,
+                )
+            )
+            .rowcount
+        )
+        connection.execute(
+            update(messages).where(*waiting, messages.c.locale != staged.c.locale).values(locale=staged.c.locale)
+        )
+    return readdressed
 
 
 def continue_numbering(connection: Connection) -> None:

@@ -48,10 +48,14 @@ class FileReport:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import did, or in a dry run would have done; a file that is not there is not listed."""
+    """What an import did, or in a dry run would have done; a file that is not there is not listed.
+
+    `readdressed` messages that had not left yet go to the new addresses of their holders.
+    """
 
     files: tuple[FileReport, ...]
     moved: MovedExpiries
+    readdressed: int
     dry_run: bool
 
 
@@ -109,6 +113,7 @@ class _Import:
         self._progress = progress
         self._watch = watch
         self._moved = MovedExpiries(0, 0)
+        self._readdressed = 0
         self._problems = Problems()
 
     def run(self, store: Store) -> ImportReport:
@@ -125,7 +130,7 @@ class _Import:
                     self._progress(f"writing {file.table}", imported[file.table])
             if not store.rehearsing:  # the counter would not be rolled back
                 apply.continue_numbering(connection)
-        return ImportReport(tuple(reports), self._moved, dry_run=store.rehearsing)
+        return ImportReport(tuple(reports), self._moved, self._readdressed, dry_run=store.rehearsing)
 
     def _by_way_of_staging(self, connection: Connection) -> list[FileReport]:
         staging.create(connection)
@@ -142,6 +147,7 @@ class _Import:
             self._watch(connection, self._moved)
         written = {target.table.name: self._write(connection, target) for target in apply.TARGETS}
         apply.write_ledger(connection, self._today)
+        self._readdressed = apply.readdress(connection)
         staging.drop(connection)
         statistics.refresh(connection, *[target.table for target in apply.TARGETS])
         return [
