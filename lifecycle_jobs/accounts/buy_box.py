@@ -232,17 +232,27 @@ def _term(connection: Connection, plan: Plan, purchase: Purchase, eve: date) -> 
 
 
 def _domain_until(connection: Connection, purchase: Purchase, domain: str, eve: date) -> date:
+    """The day on which the other boxes on the domain end. They are held: a renewal of the domain comes before or after.
+
+    One that came between would leave this box behind, and nobody would hear of it before its first warning.
+    """
     days = set(
         connection.scalars(
             select(boxes.c.expires_on)
             .where(on_domain(domain), boxes.c.status != "deleted", boxes.c.cancelled_on.is_(None))
-            .distinct()
+            .order_by(boxes.c.id)
+            .with_for_update(key_share=True)
         )
     )
-    until = purchase.until or (days.pop() if len(days) == 1 else None)
+    until = purchase.until or (min(days) if len(days) == 1 else None)
+    known = f"its boxes end on {', '.join(map(str, sorted(days)))}" if days else "there is no box on it yet"
     if until is None:
-        known = f"its boxes end on {', '.join(map(str, sorted(days)))}" if days else "there is no box on it yet"
         raise Refused(f"Say until when the domain {domain} is paid (--until DATE): {known}.")
+    if days and until not in days:
+        raise Refused(
+            f"A box on the domain {domain} cannot end on {until}: {known}. If the domain is paid until then, renew it "
+            f"first (lifecycle-jobs domain renew {domain} --until {until})."
+        )
     if until <= eve:
         raise Refused(
             f"The domain {domain} has ended on {until}. Renew it first (lifecycle-jobs domain renew {domain})."

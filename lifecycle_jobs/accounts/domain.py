@@ -137,12 +137,10 @@ def _renew(connection: Connection, origin: Origin, domain: str, until: date) -> 
 
 def _locked(connection: Connection, domain: str) -> list[Row[Any]]:
     """The living boxes on the domain, held against the jobs, in the order of E and address."""
-    rows = connection.execute(
-        select(boxes)
-        .where(on_domain(domain), boxes.c.status != "deleted")
-        .order_by(boxes.c.id)
-        .with_for_update(key_share=True)
-    ).all()
+    living = select(boxes).where(on_domain(domain), boxes.c.status != "deleted").order_by(boxes.c.id)
+    # Whoever sells another box on the domain holds these first: only after them that box can be seen.
+    connection.execute(living.with_only_columns(boxes.c.id).with_for_update(key_share=True))
+    rows = connection.execute(living.with_for_update(key_share=True)).all()
     if not rows:
         raise Refused(f"There is no box on the domain {domain}.")
     return sorted(rows, key=lambda box: (box.expires_on, box.address_key))

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from lifecycle_jobs.accounts import BoughtBox, FirstPayment, Payment, Purchase, buy_box, pay_order
 from lifecycle_jobs.db import tables
@@ -268,6 +268,36 @@ def test_a_box_on_a_domain_costs_nothing_and_ends_with_the_others_on_it(office: 
     assert refused(office, lambda: buy(office, FirstPayment(), **domain, **late)) == (
         "The domain esempio.it has ended on 2027-12-31. Renew it first (lifecycle-jobs domain renew esempio.it)."
     )
+
+
+def test_a_box_on_a_domain_ends_on_no_other_day_than_the_others_on_it(office: Office, holder: str) -> None:
+    assert holder
+    domain: dict[str, Any] = {"plan": "domain", "years": None, "domain": "esempio.it"}
+    buy(office, FirstPayment(), **domain, until=date(2027, 12, 31))
+    later: dict[str, Any] = {"address": "due@pec.example.it", "until": date(2028, 12, 31), "request_id": "later"}
+
+    told = refused(office, lambda: buy(office, FirstPayment(), **domain, **later))
+
+    assert told == (
+        "A box on the domain esempio.it cannot end on 2028-12-31: its boxes end on 2027-12-31. If the domain is paid "
+        "until then, renew it first (lifecycle-jobs domain renew esempio.it --until 2028-12-31)."
+    )
+    same: dict[str, Any] = later | {"until": date(2027, 12, 31)}
+    assert buy(office, FirstPayment(), **domain, **same).expires_on == date(2027, 12, 31)
+
+
+def test_a_box_sold_while_its_domain_is_renewed_ends_on_the_new_day(postgresql_office: Office) -> None:
+    office = postgresql_office
+    with office.store.write() as connection:
+        factories.customer(connection)
+        factories.box(connection, "uno@esempio.it", plan="domain", domain="esempio.it", expires_on=date(2027, 12, 31))
+
+    def renew(connection: Connection) -> None:
+        connection.execute(update(tables.boxes).values(expires_on=date(2028, 12, 31)))
+
+    while_waiting(office, renew, lambda: buy(office, FirstPayment(), plan="domain", years=None, domain="esempio.it"))
+
+    assert {row["expires_on"] for row in look(office.store, tables.boxes)} == {date(2028, 12, 31)}
 
 
 # Refusals

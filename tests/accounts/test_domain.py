@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
+from sqlalchemy import Connection, select
 
 from lifecycle_jobs.accounts import (
     ReleasedDomain,
@@ -28,8 +29,10 @@ from tests.jobs.running import (
     everything,
     expires_on,
     happened,
+    look,
     status,
     tried,
+    while_waiting,
 )
 
 E = factories.EXPIRES_ON
@@ -57,6 +60,21 @@ def domain(office: Office) -> tuple[int, int]:
         ids = [factories.box(connection, address, plan="domain", domain=DOMAIN) for address in (ONE, TWO)]
         factories.box(connection, "altra@pec.example.it")
     return ids[0], ids[1]
+
+
+def test_a_box_that_is_being_sold_on_it_at_that_moment_gets_its_date_too(postgresql_office: Office) -> None:
+    office = postgresql_office
+    with office.store.write() as connection:
+        factories.customer(connection)
+        factories.box(connection, ONE, plan="domain", domain=DOMAIN)
+
+    def sell_another(connection: Connection) -> None:
+        connection.execute(select(tables.boxes.c.id).with_for_update(key_share=True))
+        factories.box(connection, TWO, plan="domain", domain=DOMAIN)
+
+    while_waiting(office, sell_another, lambda: renew(office))
+
+    assert {row["expires_on"] for row in look(office.store, tables.boxes)} == {NEXT_E}
 
 
 def test_all_boxes_on_it_get_its_date_and_suspended_ones_revive(office: Office, domain: tuple[int, int]) -> None:
