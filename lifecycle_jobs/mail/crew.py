@@ -54,6 +54,10 @@ _A_SECOND: Final = 250
 _A_MOMENT: Final = 0.05
 """Seconds after which a wait for news looks whether the delivery is to end."""
 
+_LISTENED_TO: Final = 1.0
+"""Seconds at most that count as silence between two looks. Who was paused itself has heard nobody meanwhile, and must
+not kill those who had a text in hand."""
+
 _STARTS_WITHIN: Final = 60.0
 """Seconds more for the first word of a process, on a busy machine."""
 
@@ -126,7 +130,7 @@ class _Worker:
         self.report = DeliveryReport()
         self.over = False
         self.patience = assignment.settings.workers.time_out + senders.LONGEST_WAIT
-        self.silent_from = clock.running() + _STARTS_WITHIN
+        self.silent_for = -_STARTS_WITHIN
         self._process = begin("lifecycle_jobs.mail.worker")
         self._incoming = cast("IO[bytes]", self._process.stdin)
         outgoing = cast("IO[bytes]", self._process.stdout)
@@ -141,7 +145,7 @@ class _Worker:
     @property
     def hangs(self) -> bool:
         """Whether it has said nothing for longer than anything takes that it may wait for."""
-        return clock.running() - self.silent_from > self.patience
+        return self.silent_for > self.patience
 
     def kill(self) -> None:
         """Make sure that it is dead: PostgreSQL takes back what it had not committed, and nothing leaves any more."""
@@ -181,6 +185,7 @@ class _Crew:
         self._given_up: Counter[str] = Counter()
         self._stopped: str | None = None
         self._error: LifecycleError | None = None
+        self._looked_at = clock.running()
 
     def start(self, assignment: Assignment) -> None:
         """One more process, for its share."""
@@ -225,7 +230,9 @@ class _Crew:
             while True:
                 self._take(*heard)
                 heard = self._news.get_nowait()
+        passed, self._looked_at = clock.running() - self._looked_at, clock.running()
         for worker in self._at_work:
+            worker.silent_for += min(passed, _LISTENED_TO)
             if worker.hangs:
                 seconds = self._settings.workers.time_out
                 self._give_up(worker, f"no answer within workers.time_out = {seconds} seconds")
@@ -236,7 +243,7 @@ class _Crew:
         if told is None:
             self._give_up(worker, "its process ended, killed or out of memory")
             return
-        worker.silent_from = clock.running()
+        worker.silent_for = 0.0
         worker.report = told.report
         if not told.ended:
             worker.tell(Order("go on"))

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from lifecycle_jobs import operators
+from lifecycle_jobs import clock, operators
 from lifecycle_jobs.clock import now
 from lifecycle_jobs.db.session import Store
 from lifecycle_jobs.db.tables import boxes, leases, messages
@@ -222,6 +222,22 @@ def test_one_that_hangs_is_killed_before_its_share_is_delivered(
     assert started[0].poll() == -signal.SIGKILL
     assert by_status(store) == {"sent": 200}
     assert_none_is_missing(server, 200, twice=CONNECTIONS // 2)
+
+
+def test_none_is_killed_because_who_listens_to_them_stood_still(
+    store: Store, server: MailProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue_alerts(store, *recipients(200))
+    running, passed = clock.running, [0.0]
+    monkeypatch.setattr(clock, "running", lambda: running() + passed[0])
+
+    def stand_still() -> None:
+        passed[0] += 3600
+
+    report = deliver_now(store, settings_of(tmp_path, server), ON, once(lambda: server.size() > 20, stand_still))
+
+    assert (report.failures, report.sent) == ([], 200)
+    assert_none_is_missing(server, 200, twice=0)
 
 
 @pytest.mark.soak
