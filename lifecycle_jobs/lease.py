@@ -31,7 +31,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select, update
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 
 from lifecycle_jobs import clock
 from lifecycle_jobs.db.session import Store
@@ -186,12 +186,16 @@ def _held(row: Row[Any]) -> LeaseHeld:
 
 
 def _release(store: Store, lease: Lease) -> None:
+    """Give it back. If that cannot be written, it frees itself: what the block came to is what is to be told."""
     # With a token of its own: a worker that was given up, and wakes after the run, must not find its own still valid.
     freed = {"holder": None, "token": lease.token + 1}
-    with store.write(durable=False) as connection:
-        connection.execute(
-            update(leases).where(leases.c.name == lease.name, leases.c.token == lease.token).values(**freed)
-        )
+    try:
+        with store.write(durable=False) as connection:
+            connection.execute(
+                update(leases).where(leases.c.name == lease.name, leases.c.token == lease.token).values(**freed)
+            )
+    except SQLAlchemyError as error:
+        log.warning("lease_not_given_back", lease=lease.name, error=type(error).__name__)
 
 
 class _Heartbeat:

@@ -168,6 +168,23 @@ def test_the_lease_is_given_back_at_the_end_and_after_an_error(store: Store) -> 
         pass
 
 
+def test_that_it_cannot_be_given_back_hides_nothing(store: Store) -> None:
+    def rename(old: str, new: str) -> None:
+        with store.write() as connection:
+            connection.exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
+
+    def lose_the_table() -> None:
+        rename("leases", "gone")
+        raise RuntimeError("what happened")
+
+    with pytest.raises(RuntimeError, match="what happened"), lease.hold(store, "run", 60):
+        lose_the_table()
+    rename("gone", "leases")
+
+    with store.read() as connection:
+        assert lease.holder(connection, "run") == Process.this(), "until its time is over, or this process is"
+
+
 def test_each_holder_gets_a_higher_token(store: Store) -> None:
     tokens = []
     for _ in range(3):
