@@ -6,7 +6,7 @@ counted is what is committed.
 A server that refuses one message after the other for good, whoever they are to, does not mean the messages: it does not
 know us any more, or our address is on a list. Then nobody's message is given up. The delivery ends for a person to look
 at, and those it had refused are taken back into the queue. How it is told from addresses that have died: by recipients
-at several domains, with none accepted among them.
+at several domains, with none accepted among them; or by so many that no domain that died has them in a row.
 """
 
 from __future__ import annotations
@@ -44,6 +44,9 @@ _REFUSED_IN_A_ROW: Final = 20
 _AT_DOMAINS: Final = 3
 """So many messages refused for good one after the other, to recipients at so many domains, and it is the server."""
 
+_REFUSED_WHEREVER: Final = 100
+"""So many, and it is the server in any case: there are providers whose holders are all at one domain."""
+
 
 class Fates:
     """Records what became of letters, and counts it in the report. For one thread.
@@ -60,7 +63,7 @@ class Fates:
         self._zone = settings.zone
         self._report = report
         self._settled = settled
-        self._refused: deque[Letter] = deque(maxlen=_REFUSED_IN_A_ROW)
+        self._refused: deque[Letter] = deque(maxlen=_REFUSED_WHEREVER)
         self._lease_seconds = settings.lease.seconds
         self._confirmed_at = clock.running()
 
@@ -206,8 +209,11 @@ class Fates:
 
     @property
     def _refuses_all(self) -> bool:
-        domains = {letter.envelope.recipient.domain for letter in self._refused}
-        return len(self._refused) == _REFUSED_IN_A_ROW and len(domains) >= _AT_DOMAINS
+        if len(self._refused) == _REFUSED_WHEREVER:
+            return True
+        latest = list(self._refused)[-_REFUSED_IN_A_ROW:]
+        domains = {letter.envelope.recipient.domain for letter in latest}
+        return len(latest) == _REFUSED_IN_A_ROW and len(domains) >= _AT_DOMAINS
 
     def _take_back(self, connection: Connection, response: str, counted: DeliveryReport) -> int:
         """Those refused go back into the queue; how many did.

@@ -418,13 +418,25 @@ class TestRetries:
         assert (report.failed, report.stopped) == (30, None)
 
     def test_addresses_of_a_domain_that_has_died_are_each_given_up(self, store: Store, settings: Settings) -> None:
-        queue_alerts(store, *(f"r{number}@example{number % 2}.it" for number in range(30)))
+        queue_alerts(store, *(f"r{number}@example{number % 2}.it" for number in range(99)))
         transport = Scripted()
-        transport.answers = {f"r{number}": PermanentFailure("550 no such domain") for number in range(30)}
+        transport.answers = {f"r{number}": PermanentFailure("550 no such domain") for number in range(99)}
 
         report = deliver(store, settings, on=ON, transport=transport)
 
-        assert (report.failed, report.stopped, set(statuses(store))) == (30, None, {"failed"})
+        assert (report.failed, report.stopped, set(statuses(store))) == (99, None, {"failed"})
+
+    def test_a_hundred_in_a_row_are_the_server_s_word_even_if_all_are_at_one_domain(
+        self, store: Store, settings: Settings
+    ) -> None:
+        queue_alerts(store, *(f"r{number}@example.it" for number in range(120)))
+        transport = Scripted()
+        transport.answers = {f"r{number}": PermanentFailure("554 Relay access denied") for number in range(120)}
+
+        report = deliver(store, settings, on=ON, transport=transport)
+
+        assert (report.failed, report.deferred, Counter(statuses(store))) == (0, 100, {"queued": 120})
+        assert report.stopped is not None
 
     @pytest.mark.parametrize("once_parked", [False, True])
     def test_one_that_is_accepted_among_them_shows_that_the_messages_are_meant(
