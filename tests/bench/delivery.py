@@ -139,22 +139,26 @@ def _speed(options: argparse.Namespace, sink: Sink, wrong: list[str]) -> Table:
     ):
         table.add_column(heading, justify="right")
     for connections in options.connections:
-        before = _ceiling(sink, connections, options.messages)
-        found = [_sped(options.messages, sink, connections, kind, wrong) for kind in options.databases]
-        # Whatever else the machine does comes and goes: once before and once after is fairer than once.
-        ceiling = median((before, _ceiling(sink, connections, options.messages)))
-        for each in found:
-            cells = (f"{ceiling:,.0f}", f"{each.rate:,.0f}", f"{each.rate / ceiling:.0%}", f"{each.peak_mib:.0f}")
-            table.add_row(str(connections), each.database, *cells)
+        for kind in options.databases:
+            found = speed(kind, connections, options.messages, sink, wrong)
+            ratio = f"{found.rate / found.ceiling:.0%}"
+            cells = (f"{found.ceiling:,.0f}", f"{found.rate:,.0f}", ratio, f"{found.peak_mib:.0f}")
+            table.add_row(str(connections), found.database, *cells)
     return table
 
 
 def speed(kind: str, connections: int, messages: int, sink: Sink, wrong: list[str]) -> Speed:
-    """Measure one database over so many connections, with the ceiling once before and once after."""
-    before = _ceiling(sink, connections, messages)
-    found = _sped(messages, sink, connections, kind, wrong)
-    ceiling = median((before, _ceiling(sink, connections, messages)))
-    return Speed(found.database, found.rate, ceiling, found.peak_mib)
+    """Measure one database over so many connections, in turns with the ceiling; medians.
+
+    Of one minute alone neither says much: the ceiling over four connections moves by a third from one to the next.
+    """
+    ceilings = [_ceiling(sink, connections, messages)]
+    found: list[_Sped] = []
+    for _ in range(_TURNS):
+        found.append(_sped(messages, sink, connections, kind, wrong))
+        ceilings.append(_ceiling(sink, connections, messages))
+    rate, peak = median(each.rate for each in found), max(each.peak_mib for each in found)
+    return Speed(found[0].database, rate, median(ceilings), peak)
 
 
 def together(connections: int, workers: int, messages: int, sink: Sink, wrong: list[str]) -> Together:
