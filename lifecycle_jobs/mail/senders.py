@@ -30,6 +30,13 @@ Letter = TypeVar("Letter")
 _LOOK_AGAIN: Final = 0.02
 """Seconds after which a letter that may not go asks again."""
 
+_TOGETHER: Final = 0.0004
+"""Seconds for which the fate of one letter waits for those of the others in hand, to be recorded with them.
+
+Against recording each as soon as it is known: on PostgreSQL a twentieth more messages a second over four connections,
+a sixth more over sixteen, on SQLite a tenth. With a millisecond it is no better.
+"""
+
 _ENDS_WITHIN: Final = 0.1
 """Seconds after which a connection whose last letter is not committed looks whether the delivery ends."""
 
@@ -123,11 +130,12 @@ class Senders(Generic[Letter]):
     def _heard(self, patience: float) -> tuple[list[Ended[Letter]], _Broken | None]:
         found: list[Ended[Letter]] = []
         broken: _Broken | None = None
+        together = min(len(self._threads), self.in_hand)
         try:
             each = self._ended.get(timeout=patience) if patience > 0 else self._ended.get_nowait()
             while not isinstance(each, _Broken):
                 found.append(each)
-                each = self._ended.get_nowait()
+                each = self._ended.get(timeout=_TOGETHER) if len(found) < together else self._ended.get_nowait()
             broken = each
         except Empty:
             pass
