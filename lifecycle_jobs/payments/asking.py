@@ -8,6 +8,8 @@ from lifecycle_jobs.payments.gateway import (
     Gateway,
     LookUpOutcome,
     NoAnswer,
+    RefundOutcome,
+    RefundRequest,
     Unknown,
 )
 
@@ -26,6 +28,14 @@ def look_up(gateway: Gateway, request: ChargeRequest) -> LookUpOutcome:
         return gateway.look_up(request)
     except Exception as error:  # noqa: BLE001 -- a gateway is a plug-in and may raise anything; nothing is known then
         return NoAnswer(_failed(error))
+
+
+def refund(gateway: Gateway, request: RefundRequest) -> RefundOutcome:
+    """Ask it to give the money back, once."""
+    try:
+        return gateway.refund(request)
+    except Exception as error:  # noqa: BLE001 -- a gateway is a plug-in and may raise anything; it may have given it back
+        return Unknown(_failed(error))
 
 
 def _failed(error: Exception) -> str:

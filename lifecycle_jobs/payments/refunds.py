@@ -18,6 +18,7 @@ from lifecycle_jobs.db.tables import boxes, charges, orders, registered_payments
 from lifecycle_jobs.errors import Refused
 from lifecycle_jobs.history import Origin, euros, record
 from lifecycle_jobs.languages import spoken
+from lifecycle_jobs.payments import asking
 from lifecycle_jobs.payments.gateway import Gateway, Refunded, RefundRequest, Unknown
 
 registered_due: ColumnElement[bool] = and_(
@@ -81,7 +82,8 @@ def give_back(store: Store, gateway: Gateway, origin: Origin, key: str) -> Refun
         if charge is None:
             message = f"No charge {key} is to be refunded. See: lifecycle-jobs refunds list"
             raise Refused(message)
-    answer = gateway.refund(RefundRequest(f"{key}-refund", charge.gateway_reference, charge.amount_cents))
+    request = RefundRequest(f"{key}-refund", charge.gateway_reference, charge.amount_cents)
+    answer = asking.refund(gateway, request)
     if not isinstance(answer, Refunded):
         return NotRefunded(answer.why, certain=not isinstance(answer, Unknown))
     try:

@@ -286,6 +286,18 @@ def test_a_box_on_a_domain_ends_on_no_other_day_than_the_others_on_it(office: Of
     assert buy(office, FirstPayment(), **domain, **same).expires_on == date(2027, 12, 31)
 
 
+def test_a_box_that_its_holder_has_cancelled_does_not_say_when_the_domain_ends(office: Office) -> None:
+    with office.store.write() as connection:
+        factories.customer(connection)
+        domain: dict[str, Any] = {"plan": "domain", "domain": "esempio.it"}
+        factories.box(connection, "uno@esempio.it", expires_on=date(2028, 12, 31), **domain)
+        factories.box(connection, "due@esempio.it", expires_on=date(2027, 12, 31), cancelled_on=ON, **domain)
+
+    bought = buy(office, FirstPayment(), years=None, **domain)
+
+    assert bought.expires_on == date(2028, 12, 31)
+
+
 def test_a_box_sold_while_its_domain_is_renewed_ends_on_the_new_day(postgresql_office: Office) -> None:
     office = postgresql_office
     with office.store.write() as connection:

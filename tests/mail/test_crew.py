@@ -241,6 +241,24 @@ def test_none_is_killed_because_who_listens_to_them_stood_still(
 
 
 @pytest.mark.soak
+def test_who_is_heard_of_is_not_given_up_however_long_it_all_takes(
+    store: Store, server: MailProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(senders, "LONGEST_WAIT", 0.0)
+    queue_alerts(store, *recipients(280, "slow-"))
+    running, passed = clock.running, [0.0]
+    monkeypatch.setattr(clock, "running", lambda: running() + passed[0])
+
+    def time_passes(_name: str, _rows: int) -> None:
+        passed[0] += 0.3
+
+    report = deliver_now(store, settings_of(tmp_path, server, time_out=30), ON, time_passes)
+
+    assert passed[0] > 90, "longer than a process may be silent, its start included"
+    assert (report.failures, report.sent) == ([], 280)
+
+
+@pytest.mark.soak
 def test_who_holds_the_lease_is_killed_and_the_others_end_with_it(
     store: Store, postgresql_url: str, server: MailProcess
 ) -> None:

@@ -426,6 +426,18 @@ class TestRetries:
 
         assert (report.failed, report.stopped, set(statuses(store))) == (99, None, {"failed"})
 
+    def test_a_domain_that_has_died_does_not_hide_a_server_that_refuses_everybody(
+        self, store: Store, settings: Settings
+    ) -> None:
+        domains = ["dead.it"] * 30 + ["one.it", "two.it", "three.it"]
+        queue_alerts(store, *(f"r{number}@{domain}" for number, domain in enumerate(domains)))
+        transport = Scripted()
+        transport.answers = {f"r{number}": PermanentFailure("554 Relay access denied") for number in range(33)}
+
+        report = deliver(store, settings, on=ON, transport=transport)
+
+        assert (report.failed, report.deferred, Counter(statuses(store))) == (0, 32, {"queued": 33})
+
     def test_a_hundred_in_a_row_are_the_server_s_word_even_if_all_are_at_one_domain(
         self, store: Store, settings: Settings
     ) -> None:

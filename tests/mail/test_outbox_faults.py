@@ -26,7 +26,7 @@ from lifecycle_jobs.mail.fates import Fates
 from lifecycle_jobs.mail.gather import Gathered, Office, gather
 from lifecycle_jobs.mail.outbox import deliver
 from lifecycle_jobs.mail.report import DeliveryReport
-from lifecycle_jobs.mail.scribe import Scribe
+from lifecycle_jobs.mail.scribe import Found, Scribe
 from lifecycle_jobs.mail.transports import (
     Accepted,
     AlwaysOpen,
@@ -428,6 +428,35 @@ class TestWhatHasGrownTooOld:
         assert sorted(relay.took) == sorted(f"r{each}" for each in range(150))
         assert (report.sent, report.more, by_status(store)) == (150, False, {"sent": 150})
         assert (given[0], max(given[4:]) < 50) == (100, True)
+
+    def test_behind_a_slow_server_none_is_read_before_the_last_have_begun(
+        self, store: Store, smtp: Settings, relay: Relay, later: Later, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where another process reads them, they would grow old while they wait for those."""
+        queue_alerts(store, *recipients(150))
+        give, take = Scribe.give, Scribe.take
+        unread, ahead = [0], list[int]()
+
+        def counted_in(desk: Scribe, message_ids: Sequence[int], moment: datetime) -> None:
+            unread[0] += 1
+            ahead.append(unread[0])
+            give(desk, message_ids, moment)
+
+        def counted_out(desk: Scribe) -> list[Found]:
+            unread[0] -= 1
+            return take(desk)
+
+        def slow(_recipient: str) -> Outcome:
+            later(5)
+            return Accepted("250 OK")
+
+        monkeypatch.setattr(Scribe, "give", counted_in)
+        monkeypatch.setattr(Scribe, "take", counted_out)
+        relay.answer = slow
+
+        deliver_once(store, smtp)
+
+        assert (ahead[:2], set(ahead[3:])) == ([1, 2], {1})
 
     def test_because_this_process_stood_still_once_does_not_slow_the_others_down(
         self,

@@ -126,6 +126,21 @@ def test_a_charge_is_given_back_through_the_gateway_and_recorded(office: Office,
     assert (event["actor"], event["why"], event["occurred_on"]) == ("anna", "the holder paid twice", ON)
 
 
+def test_a_gateway_that_raises_is_asked_again_and_gives_back_once(office: Office, unused: str) -> None:
+    def fail(_answer: RefundOutcome) -> RefundOutcome:
+        raise ValueError("its own client cannot read the answer")
+
+    gateway = Bank(office.settings.sandbox.journal, then=fail)
+
+    first = refunds.give_back(office.store, gateway, operation(), unused)
+
+    assert first == NotRefunded("the gateway's client failed: ValueError", certain=False)
+    assert [key for _, key, *_ in due(office)] == [unused]
+    gateway.then = lambda answer: answer
+    assert isinstance(refunds.give_back(office.store, gateway, operation(), unused), Refunded)
+    assert len(given_back(office)) == 1
+
+
 def test_asked_twice_it_is_given_back_once(office: Office, unused: str) -> None:
     refunds.give_back(office.store, office.gateway, operation(), unused)
 
